@@ -1,0 +1,67 @@
+"""The unit of work: a step, its inputs and the key that names its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from builder.digest import Digest
+
+KEY_FORMAT = 1
+"""Raised whenever the meaning of a key changes, so that no older result is taken for a new one."""
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """One input folder of a step: a data source (by content digest) or the outputs of another step."""
+
+    name: str
+    source: str | None = None
+    step: str | None = None
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """What a step runs in. ``digest`` covers base image, Dockerfile and hashed requirements."""
+
+    name: str
+    python: str
+    base_image: str
+    requirements_digest: Digest
+    dockerfile_digest: Digest
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command with everything that decides its output bytes; ``key`` is the digest of all of it.
+
+    ``inputs`` are in a fixed order; ``resumable`` steps keep their output folder's ``checkpoints`` when
+    they are stopped. ``memory_mb`` is a limit, not part of the key; ``threads`` is part of it.
+    """
+
+    name: str
+    command: str
+    toolchain: Toolchain
+    params: Mapping[str, Any]
+    inputs: tuple[StepInput, ...]
+    code: tuple[str, ...]
+    key: Digest
+    threads: int = 2
+    memory_mb: int = 8192
+    resumable: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in a stable topological order. ``target`` is the step whose output is released."""
+
+    name: str
+    version: str
+    steps: tuple[Step, ...]
+    target: str
+    digest: Digest
+
+    def step(self, name: str) -> Step:
+        return next(step for step in self.steps if step.name == name)
