@@ -1,0 +1,43 @@
+"""What every reader of a dataset gives: pictures with their boxes, and what was wrong with the others."""
+import collections
+
+Box = collections.namedtuple("Box", ["label", "xmin", "ymin", "xmax", "ymax", "difficult"])
+"""A labelled box: edges in pixels of the upright picture, so ``xmax - xmin`` is its width."""
+
+Picture = collections.namedtuple("Picture", ["id", "file_name", "sha256", "width", "height", "boxes", "read"])
+"""An accepted picture. ``sha256`` is of the bytes as found; ``read()`` gives the bytes to train on and
+their format, ``jpeg`` or ``png``, which decode to upright RGB of ``width`` x ``height`` pixels."""
+
+Found = collections.namedtuple("Found", ["pictures", "total", "rejected", "clipped", "converted", "unannotated"])
+"""All that a reader found. ``pictures`` are sorted by id; ``total`` counts the rejected ones too; ``rejected``,
+``clipped`` and ``converted`` hold ``{"file": .., "reason": ..}``; ``unannotated`` are names that were left out."""
+
+
+class Rejected(Exception):
+    """One picture cannot be used; the text says why."""
+
+
+def printable(name):
+    """``name`` as text that UTF-8 can hold: bytes of a file name that are no text become ``\\udcxx``."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def clip(label, edges, width, height):
+    """The box with ``edges`` (xmin, ymin, xmax, ymax) within a picture of ``width`` x ``height`` pixels.
+
+    Returns the edges and whether they were moved. Labelling tools overshoot an edge by a little, which loses
+    nothing; a box that has no area or lies mostly outside belongs to another picture: Rejected.
+    """
+    xmin, ymin, xmax, ymax = edges
+    shown = "%s box (%s)" % (label, ", ".join("%g" % edge for edge in edges))
+    if xmax <= xmin or ymax <= ymin:
+        raise Rejected("%s has no area" % shown)
+    inside = (max(xmin, 0.0), max(ymin, 0.0), min(xmax, float(width)), min(ymax, float(height)))
+    across, down = inside[2] - inside[0], inside[3] - inside[1]
+    if across <= 0 or down <= 0:
+        raise Rejected("%s lies outside the picture of %dx%d" % (shown, width, height))
+    if 2 * across * down < (xmax - xmin) * (ymax - ymin):
+        raise Rejected("%s lies mostly outside the picture of %dx%d" % (shown, width, height))
+    if across < 1 or down < 1:
+        raise Rejected("%s has less than a pixel inside the picture of %dx%d" % (shown, width, height))
+    return inside, inside != (xmin, ymin, xmax, ymax)

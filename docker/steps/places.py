@@ -1,0 +1,47 @@
+"""Files of a data source, which may not lead out of it: not by ``..``, not by an absolute path, not by a link."""
+import os
+import re
+
+import contract
+from dataset import Rejected
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def leads_out(relative):
+    """Whether the path ``relative`` (of either system's separators) is absolute or climbs above its start."""
+    parts = relative.replace("\\", "/").split("/")
+    return ".." in parts or parts[0] == "" or "\0" in relative or _DRIVE.match(relative) is not None
+
+
+def folder(source, relative, setting):
+    """The folder ``relative`` of ``source``; Failure, naming the manifest's ``setting``, if there is none."""
+    path = os.path.join(source, relative)
+    if (os.path.isabs(relative) or ".." in relative.split("/") or not _within(path, source)):
+        raise contract.Failure("dataset-folder", "%s: %r leads out of the source" % (setting, relative),
+                               "name a folder within the dataset's source")
+    if not os.path.isdir(path):
+        raise contract.Failure("dataset-folder", "%s: the source has no folder %r" % (setting, relative),
+                               "set dataset.%s to the folder's path within the source" % setting)
+    return path
+
+
+def _within(path, source):
+    root, real = os.path.realpath(source), os.path.realpath(path)
+    return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def read(path, source, limit):
+    """The bytes of the plain file ``path``; Rejected if it lies outside ``source`` or has more than ``limit``."""
+    if not _within(path, source):
+        raise Rejected("symbolic link leads out of the source")
+    if not os.path.isfile(path):
+        raise Rejected("not a file")
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError as error:
+        raise Rejected("cannot be read: %s" % (error.strerror or error))
+    if len(data) > limit:
+        raise Rejected("larger than %d bytes" % limit)
+    return data

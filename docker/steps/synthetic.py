@@ -1,0 +1,123 @@
+"""Draws pictures of circles, squares and triangles on noise, the same bytes for the same settings.
+
+Every random number is a whole number from numpy's frozen RandomState, seeded by (seed, index), and no function
+of the C maths library is used, so that no processor rounds another way.
+"""
+import hashlib
+import io
+
+import numpy
+from PIL import Image, ImageDraw
+
+import contract
+from dataset import Box, Found, Picture
+
+SHAPES = ("circle", "square", "triangle")
+SMALLEST, LARGEST = 20, 60
+"""Size of a shape in percent of the picture's shorter side."""
+
+_SCALE = 4
+_LAYOUTS = 200
+_CONTRAST = 130
+
+
+def read(settings, progress):
+    """Found, for the manifest's dataset ``settings``; calls ``progress(done, total)``."""
+    drawing, classes = settings["synthetic"], settings["classes"]
+    unknown = sorted(set(classes) - set(SHAPES))
+    if unknown:
+        raise contract.Failure("dataset-unknown-shape", "cannot draw %s" % ", ".join(unknown),
+                               "a synthetic dataset has classes out of %s" % ", ".join(SHAPES))
+    found = []
+    for index in range(drawing["images"]):
+        found.append(_picture(index, drawing, classes))
+        progress(index + 1, drawing["images"])
+    return Found(found, len(found), [], [], [], [])
+
+
+def _picture(index, drawing, classes):
+    image, boxes = draw(index, drawing, classes)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=95, subsampling=0)
+    data = out.getvalue()
+    name = "%06d" % index
+    return Picture(name, name + ".jpg", hashlib.sha256(data).hexdigest(), image.size[0], image.size[1], boxes,
+                   lambda: (data, "jpeg"))
+
+
+def draw(index, drawing, classes):
+    """Picture ``index`` (PIL, RGB) and its list of Box; ``drawing`` has size [height, width], objects and seed."""
+    random = numpy.random.RandomState([drawing["seed"], index])
+    height, width = drawing["size"]
+    ground = random.randint(30, 226, 3)
+    pixels = _noise(random, ground, height, width)
+    image = Image.fromarray(pixels)
+    boxes = []
+    for edges in _layout(random, drawing["objects"], height, width):
+        label = classes[random.randint(len(classes))]
+        mask = _mask(random, label, edges[2] - edges[0])
+        image.paste(_colour(random, ground), edges[:2], mask)
+        left, top, right, bottom = mask.point(lambda value: 255 if value >= 128 else 0).getbbox()
+        boxes.append(Box(label, float(edges[0] + left), float(edges[1] + top),
+                         float(edges[0] + right), float(edges[1] + bottom), False))
+    return image, boxes
+
+
+def _noise(random, ground, height, width):
+    """Blotches and grain around the colour ``ground``: uint8 [height, width, 3]."""
+    coarse = random.randint(0, 61, (max(2, height // 20), max(2, width // 20), 3)).astype(numpy.uint8)
+    blotches = numpy.asarray(Image.fromarray(coarse).resize((width, height), Image.BILINEAR)).astype(numpy.int64)
+    grain = random.randint(-18, 19, (height, width, 3))
+    return (ground + blotches - 30 + grain).clip(0, 255).astype(numpy.uint8)
+
+
+def _layout(random, objects, height, width):
+    """Square places (xmin, ymin, xmax, ymax) for a random number of shapes that hardly overlap."""
+    count = random.randint(objects[0], objects[1] + 1)
+    side = min(height, width)
+    for attempt in range(_LAYOUTS):
+        # Each attempt draws smaller shapes, so that crowded pictures come to an end too.
+        largest = LARGEST - (LARGEST - SMALLEST) * attempt // _LAYOUTS
+        taken = []
+        for _ in range(count):
+            size = side * random.randint(SMALLEST, largest + 1) // 100
+            x, y = random.randint(width - size + 1), random.randint(height - size + 1)
+            taken.append((int(x), int(y), int(x + size), int(y + size)))
+        if all(_apart(one, other) for i, one in enumerate(taken) for other in taken[:i]):
+            return taken
+    raise contract.Failure("dataset-too-crowded", "cannot place %d shapes in %dx%d pixels" % (count, width, height),
+                           "lower dataset.synthetic.objects")
+
+
+def _apart(one, other):
+    """Whether less than a tenth of the smaller box is covered by the other."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return across <= 0 or down <= 0 or 10 * across * down < smaller
+
+
+def _colour(random, ground):
+    """A colour far from ``ground``."""
+    while True:
+        colour = random.randint(0, 256, 3)
+        if ((colour - ground) ** 2).sum() >= _CONTRAST ** 2:
+            return tuple(int(value) for value in colour)
+
+
+def _mask(random, label, size):
+    """The shape as smooth-edged coverage, ``size`` x ``size`` pixels (PIL, L)."""
+    mask = Image.new("L", (size * _SCALE, size * _SCALE))
+    pen = ImageDraw.Draw(mask)
+    last = size * _SCALE - 1
+    if label == "circle":
+        pen.ellipse([0, 0, last, last], fill=255)
+        return mask.reduce(_SCALE)
+    corners = [(-1, -1), (1, -1), (1, 1), (-1, 1)] if label == "square" else [(-1, 1), (1, 1), (0, -1)]
+    # Up to 14 degrees either way; (1 - t2, 2t) / (1 + t2) is a point of the circle without sine or cosine.
+    t = random.randint(-8, 9) / 64.0
+    cosine, sine = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+    turned = [(x * cosine - y * sine, x * sine + y * cosine) for x, y in corners]
+    reach = max(abs(value) for point in turned for value in point)
+    pen.polygon([(last * (1 + x / reach) / 2, last * (1 + y / reach) / 2) for x, y in turned], fill=255)
+    return mask.reduce(_SCALE)
