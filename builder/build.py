@@ -1,0 +1,152 @@
+"""Walks a plan: look each step up, run what is missing, take its outputs into the store."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from builder.engine.base import Emit, Engine, Workspace
+from builder.errors import StepFailed
+from builder.plan.code import StepCode
+from builder.plan.step import Plan, Step
+from builder.store.base import Artifact, StepResult
+from builder.store.disk import DiskStore
+
+RESULT = "result.json"
+SCRATCH = "checkpoints"
+
+
+def build(
+    plan: Plan,
+    *,
+    code: StepCode,
+    source: Path | None,
+    store: DiskStore,
+    engine: Callable[[], Engine],
+    emit: Emit,
+) -> dict[str, StepResult]:
+    """The result of every step of ``plan``, by step name.
+
+    ``source`` is the data folder, already checked against the lock. ``engine`` is called only when a step
+    has to run. What ran stays in the store whatever happens later; a stopped training goes on from its last
+    checkpoint in the next build.
+    """
+    results: dict[str, StepResult] = {}
+    for step in plan.steps:
+        found = store.lookup(step.key)
+        if found is None:
+            with _claimed(store, step) as folder:
+                # Another build may have finished it while this one waited for the claim.
+                found = store.lookup(step.key) or _run(step, folder, code, source, results, store, engine(), emit)
+        else:
+            emit("cached", {"step": step.name, "key": step.key})
+        results[step.name] = found
+    return results
+
+
+@contextmanager
+def _claimed(store: DiskStore, step: Step) -> Iterator[Path]:
+    """The step's scratch folder, held by this process alone."""
+    folder = store.workspace(step.key)
+    with (folder.parent / f"{folder.name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
+def _run(
+    step: Step,
+    folder: Path,
+    code: StepCode,
+    source: Path | None,
+    results: Mapping[str, StepResult],
+    store: DiskStore,
+    engine: Engine,
+    emit: Emit,
+) -> StepResult:
+    emit("preparing", {"step": step.name, "toolchain": step.toolchain.name})
+    engine.prepare(step.toolchain, emit)
+    output = _fresh_output(folder, step)
+    inputs = _inputs(step, folder, source, results, store)
+    steps = _step_code(step, folder, code)
+    nonce = secrets.token_hex(16)
+    emit("started", {"step": step.name, "key": step.key, "engine": engine.name})
+    begun = time.monotonic()
+    engine.run(step, Workspace(inputs=inputs, output=output, steps=steps, nonce=nonce), emit)
+    seconds = round(time.monotonic() - begun, 3)
+    artifacts = _take(step, output, nonce, store)
+    run = {"engine": engine.name, "isolation": engine.isolation, "seconds": seconds}
+    result = StepResult(step.key, step.name, artifacts, run)
+    store.record(result)
+    shutil.rmtree(folder)
+    emit("finished", {"step": step.name, "key": step.key, "seconds": seconds})
+    return result
+
+
+def _fresh_output(folder: Path, step: Step) -> Path:
+    """The output folder, empty but for the checkpoints that a stopped resumable step left."""
+    output = folder / "out"
+    output.mkdir(exist_ok=True)
+    for item in output.iterdir():
+        if item.name == SCRATCH and step.resumable:
+            continue
+        shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+    return output
+
+
+def _inputs(
+    step: Step, folder: Path, source: Path | None, results: Mapping[str, StepResult], store: DiskStore
+) -> dict[str, Path]:
+    """Input folders by name. Outputs of earlier steps are copied, and so verified, out of the store."""
+    root = folder / "in"
+    shutil.rmtree(root, ignore_errors=True)
+    folders: dict[str, Path] = {}
+    for item in step.inputs:
+        if item.step is None:
+            assert source is not None, "a plan with a data source is built with one"
+            folders[item.name] = source
+            continue
+        folders[item.name] = root / item.name
+        folders[item.name].mkdir(parents=True)
+        for artifact in results[item.step].artifacts:
+            store.copy_to(artifact.digest, folders[item.name] / artifact.path)
+    return folders
+
+
+def _step_code(step: Step, folder: Path, code: StepCode) -> Path:
+    """A folder with only the modules that the step's key covers, so that it cannot use any other."""
+    steps = folder / "steps"
+    shutil.rmtree(steps, ignore_errors=True)
+    steps.mkdir()
+    for name in step.code:
+        (steps / name).write_bytes(code[name])
+    return steps
+
+
+def _take(step: Step, output: Path, nonce: str, store: DiskStore) -> tuple[Artifact, ...]:
+    """The step's outputs, moved into the store after its result file has been believed.
+
+    StepFailed if there is no result of this very run, or a file is not as the result says.
+    """
+    result = output / RESULT
+    if not result.is_file() or result.is_symlink():
+        raise StepFailed(f"step {step.name} ended without a result", code="no-result")
+    document = json.loads(result.read_bytes())
+    if document.get("nonce") != nonce:
+        raise StepFailed(f"step {step.name} left the result of another run", code="no-result")
+    artifacts = []
+    for item in document["files"]:
+        path = output / item["path"]
+        if path.is_symlink() or output.resolve() not in path.resolve().parents:
+            raise StepFailed(f"step {step.name} named an output outside its folder: {item['path']}")
+        digest = store.write(path)
+        if digest != f"sha256:{item['sha256']}":
+            raise StepFailed(f"step {step.name}: {item['path']} changed after it was written")
+        artifacts.append(Artifact(item["path"], digest, path.stat().st_size))
+    return tuple(artifacts)

@@ -1,0 +1,57 @@
+"""The ``tinsmith`` command: its verbs, and how every error ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import typer
+
+from builder.cli import build, check, detect, doctor, init, lock, plan, pull, releases, schema
+from builder.errors import InvalidManifest, TinsmithError
+
+app = typer.Typer(
+    name="tinsmith",
+    help="Build small object-detection models for phones and boards from a declarative manifest.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for verb in (
+    init.init,
+    check.check,
+    lock.lock,
+    plan.plan,
+    build.build,
+    releases.list_,
+    releases.show,
+    detect.detect,
+    pull.pull,
+    doctor.doctor,
+    schema.schema,
+):
+    app.command(name=verb.__name__.rstrip("_"))(verb)
+
+
+def main() -> None:
+    """Runs the command line and exits with one of the statuses of ``builder.errors``."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except InvalidManifest as error:
+        from builder.manifest.render import render
+
+        print(render(error.diagnostics, error.source), file=sys.stderr)
+        sys.exit(error.exit_status)
+    except TinsmithError as error:
+        print(f"error[{error.code}]: {error.message}", file=sys.stderr)
+        if error.help:
+            print(f"  {error.help}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def _terminated(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,67 @@
+"""From manifest paths on the command line to manifests, locks and plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.cli.options import one_of
+from builder.errors import InvalidManifest
+from builder.lock import Lock, load_lock
+from builder.lock.check import check_lock
+from builder.manifest import Manifest, load
+from builder.plan.code import read_step_code
+from builder.plan.make import make_plan
+from builder.plan.step import Plan
+from builder.progress.events import MODES, Reporter, view_for
+from builder.resources import steps_folder
+
+
+@dataclass(frozen=True)
+class Planned:
+    path: Path
+    manifest: Manifest
+    lock: Lock
+    plan: Plan
+    code: dict[str, bytes]
+
+
+def reporter(mode: str) -> Reporter:
+    return Reporter(view_for(one_of("--progress", mode, MODES)))
+
+
+def lock_path(manifest: Path) -> Path:
+    return manifest.with_suffix(".lock")
+
+
+def load_all(paths: list[Path]) -> list[tuple[Path, Manifest]]:
+    """Every manifest, or InvalidManifest with what is wrong in all of them."""
+    loaded, wrong = [], []
+    for path in paths:
+        try:
+            loaded.append((path, load(path)))
+        except InvalidManifest as error:
+            wrong.append(error)
+    if wrong:
+        raise ManyInvalid(wrong) if len(wrong) > 1 else wrong[0]
+    return loaded
+
+
+class ManyInvalid(InvalidManifest):
+    """Several manifests with errors, each with its own text."""
+
+    def __init__(self, errors: list[InvalidManifest]) -> None:
+        super().__init__([item for error in errors for item in error.diagnostics])
+        self.errors = errors
+
+
+def load_planned(paths: list[Path]) -> Iterator[Planned]:
+    """Manifest, lock and plan of each path; nothing is yielded before all are valid."""
+    code = read_step_code(steps_folder())
+    planned = []
+    for path, manifest in load_all(paths):
+        lock = load_lock(lock_path(path))
+        check_lock(manifest, lock, path)
+        planned.append(Planned(path, manifest, lock, make_plan(manifest, lock, code), code))
+    yield from planned

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from builder.cli.options import Manifests, Progress, Sources, pairs, source_paths
+
+
+def lock(
+    manifests: Manifests,
+    source: Sources = None,
+    base_image: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOOLCHAIN=REF", help="Another base image: name@sha256:…, or a local image's sha256:… id."
+        ),
+    ] = None,
+    progress: Progress = "auto",
+) -> None:
+    """Resolve every name in a manifest to a digest, into the .lock beside it.
+
+    Example: tinsmith lock manifests/raccoon-025.yaml --source raccoon=../raccoon_dataset
+    """
+    from builder.cli.load import load_all, lock_path, reporter
+    from builder.lock import make_lock, write_lock
+    from builder.settings import cache_folder
+
+    images = pairs("--base-image", base_image)
+    with reporter(progress) as emit:
+        for path, manifest in load_all(manifests):
+            made = make_lock(manifest, path, source_paths(source), images, cache_folder(), emit)
+            write_lock(made, lock_path(path))
+            print(lock_path(path))

@@ -1,0 +1,49 @@
+"""Arguments and options that several verbs share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from builder.errors import UsageError
+from builder.settings import RELEASES, STORE
+
+Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifest files.", show_default=False)]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="NAME=PATH", help="A local copy of a named data source."),
+]
+StoreFolder = Annotated[Path, typer.Option("--store", envvar="TINSMITH_STORE", help="Step results and blobs.")]
+ReleaseFolder = Annotated[
+    Path, typer.Option("--releases", envvar="TINSMITH_RELEASES", help="OCI image layout of releases.")
+]
+EngineName = Annotated[str, typer.Option("--engine", envvar="TINSMITH_ENGINE", help="auto, docker or local.")]
+Progress = Annotated[str, typer.Option("--progress", help="auto, tty, plain, quiet or json.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+ReleaseRef = Annotated[str, typer.Argument(metavar="RELEASE", help="name, name@version or a digest.")]
+
+DEFAULT_STORE = STORE
+DEFAULT_RELEASES = RELEASES
+
+
+def pairs(option: str, values: list[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` strings as a dict. UsageError for any other form."""
+    found = {}
+    for value in values or []:
+        name, equals, rest = value.partition("=")
+        if not (name and equals and rest):
+            raise UsageError(f"{option} takes NAME=VALUE, not '{value}'")
+        found[name] = rest
+    return found
+
+
+def source_paths(values: list[str] | None) -> dict[str, Path]:
+    return {name: Path(path) for name, path in pairs("--source", values).items()}
+
+
+def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise UsageError(f"{option} takes one of {', '.join(choices)}, not '{value}'")
+    return value

@@ -1,0 +1,44 @@
+"""The recipe that travels with a release: all that is needed to build it again, as one deterministic tar."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from builder.digest import canonical_json
+from builder.lock.model import Lock
+from builder.manifest.model import Manifest
+from builder.plan.code import StepCode
+from builder.plan.make import plan_document
+from builder.plan.step import Plan
+
+_TOOLCHAIN_FILES = ("Dockerfile", "requirements.in", "requirements.lock", "toolchain.toml")
+
+
+def recipe_files(manifest: Manifest, lock: Lock, plan: Plan, code: StepCode, docker: Path) -> dict[str, bytes]:
+    """File name -> bytes. The manifest is in its canonical form, so comments and key order change nothing."""
+    files = {
+        "manifest.json": canonical_json(manifest.model_dump(mode="json")),
+        "lock.json": canonical_json(lock.model_dump(mode="json")),
+        "plan.json": canonical_json(plan_document(plan)),
+    }
+    for name in {name for step in plan.steps for name in step.code}:
+        files[f"steps/{name}"] = code[name]
+    for toolchain in {step.toolchain.name for step in plan.steps}:
+        for name in _TOOLCHAIN_FILES:
+            files[f"toolchains/{toolchain}/{name}"] = (docker / toolchain / name).read_bytes()
+    return files
+
+
+def tar_of(files: Mapping[str, bytes]) -> bytes:
+    """A tar with the same bytes wherever and whenever it is made: sorted, owned by nobody, dated 1970."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, data in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            member.mode = 0o644
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()

@@ -1,0 +1,172 @@
+"""The store in a folder: ``blobs/sha256/<hex>`` and ``results/<hex>.json``.
+
+Every file is written to a temporary name, synced and renamed, so that a process killed at any moment
+leaves the store valid; what it left under ``tmp`` is nobody's and is removed by the next writer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from builder.digest import Digest, canonical_json, digest_bytes, hex_of, parse_digest
+from builder.errors import IntegrityError, StoreUnreachable
+from builder.store.base import Artifact, StepResult
+
+_BLOCK = 1 << 20
+
+
+class DiskStore:
+    """See ``builder.store.base.Store``. ``root`` is made if it is not there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        try:
+            for folder in (self._blobs, self._results, self._temporary):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnreachable(
+                f"the store {root} cannot be written: {error.strerror}", help="choose another with --store DIR"
+            ) from error
+
+    @property
+    def _blobs(self) -> Path:
+        return self.root / "blobs" / "sha256"
+
+    @property
+    def _results(self) -> Path:
+        return self.root / "results"
+
+    @property
+    def _temporary(self) -> Path:
+        return self.root / "tmp"
+
+    def _blob(self, digest: Digest) -> Path:
+        return self._blobs / hex_of(digest)
+
+    def has(self, digest: Digest) -> bool:
+        return self._blob(digest).is_file()
+
+    def read(self, digest: Digest) -> bytes:
+        try:
+            data = self._blob(digest).read_bytes()
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        if digest_bytes(data) != digest:
+            raise self._damaged(digest)
+        return data
+
+    def copy_to(self, digest: Digest, path: Path) -> None:
+        hasher = hashlib.sha256()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._blob(digest).open("rb") as source, path.open("xb") as target:
+                while block := source.read(_BLOCK):
+                    hasher.update(block)
+                    target.write(block)
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        if hasher.hexdigest() != hex_of(digest):
+            path.unlink()
+            raise self._damaged(digest)
+
+    def write(self, path: Path) -> Digest:
+        hasher = hashlib.sha256()
+        with self._new_file() as (temporary, target):
+            with path.open("rb") as source:
+                while block := source.read(_BLOCK):
+                    hasher.update(block)
+                    target.write(block)
+            digest = Digest("sha256:" + hasher.hexdigest())
+            _publish(temporary, target, self._blob(digest))
+        return digest
+
+    def lookup(self, key: Digest) -> StepResult | None:
+        path = self._results / f"{hex_of(key)}.json"
+        try:
+            result = _result_of(json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(
+                f"the result {path} is damaged: {error}", help="delete that file; the step will run again"
+            ) from error
+        return result if all(self.has(item.digest) for item in result.artifacts) else None
+
+    def record(self, result: StepResult) -> None:
+        known = self.lookup(result.key)
+        if known is not None:
+            if known.artifacts != result.artifacts:
+                raise IntegrityError(
+                    f"step {result.step} ran twice with key {result.key} and gave other bytes",
+                    help="the step is not reproducible on this machine; please report it",
+                )
+            return
+        document = {
+            "key": result.key,
+            "step": result.step,
+            "artifacts": [vars(item) for item in result.artifacts],
+            "run": result.run,
+        }
+        with self._new_file() as (temporary, target):
+            target.write(canonical_json(document))
+            path = self._results / f"{hex_of(result.key)}.json"
+            path.unlink(missing_ok=True)  # a result that lost its blobs counts as none
+            _publish(temporary, target, path)
+
+    def workspace(self, key: Digest) -> Path:
+        """The scratch folder of the step with this key; it outlives a build that is stopped."""
+        path = self.root / "work" / hex_of(key)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @contextmanager
+    def _new_file(self) -> Iterator[tuple[Path, Any]]:
+        handle, name = tempfile.mkstemp(dir=self._temporary)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                yield Path(name), stream
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def _damaged(self, digest: Digest) -> IntegrityError:
+        # Set aside, so that the next build makes the bytes again instead of meeting the damage for ever.
+        bad = self.root / "damaged"
+        bad.mkdir(exist_ok=True)
+        shutil.move(self._blob(digest), bad / hex_of(digest))
+        return IntegrityError(
+            f"the stored blob {digest} has other bytes than its name says",
+            help=f"it was moved to {bad}; build again to make it anew",
+        )
+
+
+def _publish(temporary: Path, stream: Any, path: Path) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+    if path.exists():
+        return
+    temporary.chmod(0o444)
+    temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _missing(digest: Digest) -> IntegrityError:
+    return IntegrityError(f"the store has no blob {digest}", help="build again to make it anew")
+
+
+def _result_of(document: dict[str, Any]) -> StepResult:
+    artifacts = tuple(
+        Artifact(item["path"], parse_digest(item["digest"]), int(item["size"])) for item in document["artifacts"]
+    )
+    return StepResult(parse_digest(document["key"]), document["step"], artifacts, dict(document["run"]))
