@@ -83,12 +83,12 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
             resumable=True,
         ),
         _Recipe("export", tf1, common, {"weights": "train"}),
-        _Recipe(
-            "convert", tf1, {"model": model, "quantization": whole["quantization"]}, {"graph": "export"}
-        ),
+        _Recipe("convert", tf1, {"model": model, "quantization": whole["quantization"]}, {"graph": "export"}),
         _Recipe("infer", tf1, common, {"data": "ingest", "graph": "export", "converted": "convert"}),
         _Recipe("verify", LITERT, common, evaluated),
-        _Recipe("measure", LITERT, {"model": model, "threads": 2}, {"converted": "convert", "graph": "export"}),
+        _Recipe(
+            "measure", LITERT, {"model": model, "threads": 2}, {"converted": "convert", "graph": "export"}
+        ),
         _Recipe(
             "package",
             LITERT,

@@ -155,7 +155,11 @@ class Layout:
         try:
             index = json.loads(path.read_bytes())
         except FileNotFoundError:
-            return {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
+            return {
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.index.v1+json",
+                "manifests": [],
+            }
         except ValueError as error:
             raise IntegrityError(f"{path} is not an OCI image index: {error}") from error
         if not isinstance(index, dict) or not isinstance(index.get("manifests"), list):
@@ -212,7 +216,9 @@ def _other_bytes(known: Release, files: Mapping[str, bytes]) -> IntegrityError:
     differing = sorted(
         title
         for title in {*files, *known.files} - {RUN_FILE}
-        if title not in files or title not in known.files or digest_bytes(files[title]) != known.files[title][0]
+        if title not in files
+        or title not in known.files
+        or digest_bytes(files[title]) != known.files[title][0]
     )
     return IntegrityError(
         f"{known.ref} is released already, with other bytes in: {', '.join(differing)}",

@@ -33,7 +33,8 @@ class DiskStore:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnreachable(
-                f"the store {root} cannot be written: {error.strerror}", help="choose another with --store DIR"
+                f"the store {root} cannot be written: {error.strerror}",
+                help="choose another with --store DIR",
             ) from error
 
     @property
@@ -167,6 +168,7 @@ def _missing(digest: Digest) -> IntegrityError:
 
 def _result_of(document: dict[str, Any]) -> StepResult:
     artifacts = tuple(
-        Artifact(item["path"], parse_digest(item["digest"]), int(item["size"])) for item in document["artifacts"]
+        Artifact(item["path"], parse_digest(item["digest"]), int(item["size"]))
+        for item in document["artifacts"]
     )
     return StepResult(parse_digest(document["key"]), document["step"], artifacts, dict(document["run"]))

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from builder.digest import digest_bytes
+from builder.errors import IntegrityError, StoreUnreachable
+from builder.store.base import Artifact, StepResult
+from builder.store.disk import DiskStore
+
+KEY = digest_bytes(b"key")
+
+
+def put(store: DiskStore, folder: Path, data: bytes) -> Artifact:
+    path = folder / "file"
+    path.write_bytes(data)
+    return Artifact("file", store.write(path), len(data))
+
+
+def test_a_blob_comes_back_and_is_named_by_its_digest(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    artifact = put(store, tmp_path, b"weights")
+    assert artifact.digest == digest_bytes(b"weights")
+    assert store.read(artifact.digest) == b"weights"
+    store.copy_to(artifact.digest, tmp_path / "out" / "copy")
+    assert (tmp_path / "out" / "copy").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("access", ["read", "copy_to"])
+def test_a_damaged_blob_is_refused_and_set_aside(tmp_path: Path, access: str) -> None:
+    store = DiskStore(tmp_path / "store")
+    digest = put(store, tmp_path, b"weights").digest
+    blob = tmp_path / "store" / "blobs" / "sha256" / digest.removeprefix("sha256:")
+    blob.chmod(0o644)
+    blob.write_bytes(b"weightz")
+    with pytest.raises(IntegrityError):
+        store.read(digest) if access == "read" else store.copy_to(digest, tmp_path / "copy")
+    assert not store.has(digest)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_result_counts_only_while_all_its_blobs_are_there(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    artifact = put(store, tmp_path, b"weights")
+    result = StepResult(KEY, "train", (artifact,), {"seconds": 1})
+    assert store.lookup(KEY) is None
+    store.record(result)
+    assert store.lookup(KEY) == result
+    (tmp_path / "store" / "blobs" / "sha256" / artifact.digest.removeprefix("sha256:")).unlink()
+    assert store.lookup(KEY) is None
+    other = StepResult(KEY, "train", (put(store, tmp_path, b"again"),), {})
+    store.record(other)
+    assert store.lookup(KEY) == other
+
+
+def test_a_key_never_gets_other_bytes(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    store.record(StepResult(KEY, "train", (put(store, tmp_path, b"one"),), {}))
+    with pytest.raises(IntegrityError):
+        store.record(StepResult(KEY, "train", (put(store, tmp_path, b"two"),), {}))
+
+
+def test_a_damaged_result_is_an_integrity_error(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    path = tmp_path / "store" / "results" / (KEY.removeprefix("sha256:") + ".json")
+    path.write_text(json.dumps({"key": KEY}))
+    with pytest.raises(IntegrityError):
+        store.lookup(KEY)
+
+
+def test_a_store_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnreachable):
+        DiskStore(tmp_path / "file" / "store")
+
+
+def _write_for_ever(root: Path, source: Path) -> None:
+    store = DiskStore(root)
+    number = 0
+    while True:
+        source.write_bytes(os.urandom(1 << 16))
+        digest = store.write(source)
+        number += 1
+        store.record(StepResult(digest, "step", (Artifact("file", digest, 1 << 16),), {"number": number}))
+
+
+def test_a_writer_killed_at_any_moment_leaves_the_store_valid(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    context = multiprocessing.get_context("spawn")
+    for delay in (0.6, 0.75, 0.9):
+        writer = context.Process(target=_write_for_ever, args=(root, tmp_path / "source"))
+        writer.start()
+        writer.join(delay)
+        assert writer.pid is not None
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.join()
+    store = DiskStore(root)
+    results = sorted((root / "results").iterdir())
+    assert results, "the writers had time to record something"
+    for path in results:
+        found = store.lookup(digest_of(path))
+        assert found is not None
+        assert store.read(found.artifacts[0].digest)
+
+
+def digest_of(path: Path):  # type: ignore[no-untyped-def]
+    from builder.digest import parse_digest
+
+    return parse_digest(f"sha256:{path.stem}")
