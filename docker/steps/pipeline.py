@@ -1,0 +1,72 @@
+"""The network: manifest parameters -> Object Detection API configuration -> detection model.
+
+The one place where the model is described; training and export both build it from here, so that they cannot
+disagree about anchors, box coding, normalisation or post-processing.
+"""
+from google.protobuf import text_format
+from object_detection.builders import model_builder
+from object_detection.protos import pipeline_pb2
+
+# Batch-norm epsilon and initialisers are the API's own for ssd_mobilenet_v2 on COCO. The moving averages of
+# training are not used (batchnorm.py), so their decay is left as the API has it.
+_TEMPLATE = """
+model { ssd {
+  num_classes: %(num_classes)d
+  box_coder { faster_rcnn_box_coder { y_scale: 10 x_scale: 10 height_scale: 5 width_scale: 5 } }
+  matcher { argmax_matcher {
+    matched_threshold: 0.5 unmatched_threshold: 0.5 ignore_thresholds: false
+    negatives_lower_than_unmatched: true force_match_for_each_row: true } }
+  similarity_calculator { iou_similarity { } }
+  anchor_generator { ssd_anchor_generator {
+    num_layers: 6 min_scale: 0.2 max_scale: 0.95
+    aspect_ratios: 1.0 aspect_ratios: 2.0 aspect_ratios: 0.5 aspect_ratios: 3.0 aspect_ratios: 0.3333 } }
+  image_resizer { fixed_shape_resizer { height: %(height)d width: %(width)d } }
+  box_predictor { convolutional_box_predictor {
+    min_depth: 0 max_depth: 0 num_layers_before_predictor: 0 use_dropout: false kernel_size: 1
+    box_code_size: 4 apply_sigmoid_to_scores: false
+    conv_hyperparams { %(hyperparams)s } } }
+  feature_extractor {
+    type: "%(architecture)s" min_depth: 16 depth_multiplier: %(depth_multiplier)r
+    conv_hyperparams { %(hyperparams)s } }
+  loss {
+    classification_loss { weighted_sigmoid { } }
+    localization_loss { weighted_smooth_l1 { } }
+    classification_weight: 1.0 localization_weight: 1.0 }
+  normalize_loss_by_num_matches: true
+  post_processing {
+    batch_non_max_suppression {
+      score_threshold: %(score_threshold)r iou_threshold: %(iou_threshold)r
+      max_detections_per_class: %(max_detections)d max_total_detections: %(max_detections)d }
+    score_converter: SIGMOID }
+} }
+"""
+
+_HYPERPARAMS = """
+  activation: RELU_6
+  regularizer { l2_regularizer { weight: 0.00004 } }
+  initializer { truncated_normal_initializer { mean: 0.0 stddev: 0.03 } }
+  batch_norm { train: true scale: true center: true decay: 0.9997 epsilon: 0.001 }
+"""
+
+
+def pipeline_config(model_params, classes):
+    """The TrainEvalPipelineConfig of a manifest's ``model`` section and its list of class names."""
+    height, width, _ = model_params["input_shape"]
+    text = _TEMPLATE % {
+        "num_classes": len(classes),
+        "height": height,
+        "width": width,
+        "architecture": model_params["architecture"],
+        "depth_multiplier": float(model_params["depth_multiplier"]),
+        "max_detections": model_params["max_detections"],
+        "score_threshold": float(model_params["nms"]["score_threshold"]),
+        "iou_threshold": float(model_params["nms"]["iou_threshold"]),
+        "hyperparams": _HYPERPARAMS,
+    }
+    return text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
+
+
+def build_model(model_params, classes, is_training):
+    """The API's DetectionModel (SSDMetaArch), to be called inside the graph that it is for."""
+    return model_builder.build(
+        pipeline_config(model_params, classes).model, is_training=is_training, add_summaries=False)
