@@ -1,4 +1,8 @@
-"""Pascal VOC annotation text -> Annotation. The XML is untrusted: no DTD, no entities, bounded size and depth."""
+"""Pascal VOC annotation text -> Annotation.
+
+The XML is untrusted: no document type, no entities, bounded size and depth.
+"""
+
 import collections
 import math
 from xml.etree import ElementTree
@@ -54,7 +58,7 @@ def _tree(data):
         parser.Parse(data, True)
         return builder.close()
     except (expat.ExpatError, LookupError, ValueError, AssertionError) as error:
-        raise Rejected("broken XML: %s" % error)
+        raise Rejected("broken XML: %s" % error) from error
 
 
 def _object(element):
@@ -79,5 +83,6 @@ def _number(element, key):
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise Rejected("<%s> in <%s> is %s, not a number" % (key, element.tag, repr(text) if text else "missing"))
+        written = "missing" if text is None else "%r, not a number" % text
+        raise Rejected("<%s> in <%s> is %s" % (key, element.tag, written))
     return value

@@ -1,4 +1,5 @@
 """What every reader of a dataset gives: pictures with their boxes, and what was wrong with the others."""
+
 import collections
 
 Box = collections.namedtuple("Box", ["label", "xmin", "ymin", "xmax", "ymax", "difficult"])
@@ -8,18 +9,25 @@ Picture = collections.namedtuple("Picture", ["id", "file_name", "sha256", "width
 """An accepted picture. ``sha256`` is of the bytes as found; ``read()`` gives the bytes to train on and
 their format, ``jpeg`` or ``png``, which decode to upright RGB of ``width`` x ``height`` pixels."""
 
-Found = collections.namedtuple("Found", ["pictures", "total", "rejected", "clipped", "converted", "unannotated"])
-"""All that a reader found. ``pictures`` are sorted by id; ``total`` counts the rejected ones too; ``rejected``,
-``clipped`` and ``converted`` hold ``{"file": .., "reason": ..}``; ``unannotated`` are names that were left out."""
+Found = collections.namedtuple(
+    "Found", ["pictures", "total", "rejected", "clipped", "converted", "unannotated"]
+)
+"""All that a reader found. ``pictures`` are sorted by id; ``total`` counts the rejected ones too.
+``rejected``, ``clipped`` and ``converted`` hold ``{"file": .., "reason": ..}``, ``unannotated`` holds the files
+that were left out; all are paths within the source."""
 
 
 class Rejected(Exception):
-    """One picture cannot be used; the text says why."""
+    """One picture cannot be used; the text says why. ``file`` is the path at fault where that is known."""
+
+    def __init__(self, reason, file=None):
+        super(Rejected, self).__init__(reason)
+        self.file = file
 
 
 def printable(name):
-    """``name`` as text that UTF-8 can hold: bytes of a file name that are no text become ``\\udcxx``."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    """``name``, a path or a text found in a file, fit for a report: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 def clip(label, edges, width, height):

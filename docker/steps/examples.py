@@ -30,19 +30,23 @@ def _example(tf, number, picture, classes):
     def shares(values, side):
         return tf.train.Feature(float_list=tf.train.FloatList(value=[value / side for value in values]))
 
-    return tf.train.Example(features=tf.train.Features(feature={
-        "image/height": whole([picture.height]),
-        "image/width": whole([picture.width]),
-        "image/filename": texts([picture.file_name]),
-        "image/source_id": texts([str(number)]),
-        "image/key/sha256": texts([picture.sha256]),
-        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
-        "image/format": texts([kind]),
-        "image/object/bbox/xmin": shares([box.xmin for box in boxes], picture.width),
-        "image/object/bbox/ymin": shares([box.ymin for box in boxes], picture.height),
-        "image/object/bbox/xmax": shares([box.xmax for box in boxes], picture.width),
-        "image/object/bbox/ymax": shares([box.ymax for box in boxes], picture.height),
-        "image/object/class/text": texts([box.label for box in boxes]),
-        "image/object/class/label": whole([classes.index(box.label) + 1 for box in boxes]),
-        "image/object/difficult": whole([int(box.difficult) for box in boxes]),
-    }))
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                "image/height": whole([picture.height]),
+                "image/width": whole([picture.width]),
+                "image/filename": texts([picture.file_name]),
+                "image/source_id": texts([str(number)]),
+                "image/key/sha256": texts([picture.sha256]),
+                "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
+                "image/format": texts([kind]),
+                "image/object/bbox/xmin": shares([box.xmin for box in boxes], picture.width),
+                "image/object/bbox/ymin": shares([box.ymin for box in boxes], picture.height),
+                "image/object/bbox/xmax": shares([box.xmax for box in boxes], picture.width),
+                "image/object/bbox/ymax": shares([box.ymax for box in boxes], picture.height),
+                "image/object/class/text": texts([box.label for box in boxes]),
+                "image/object/class/label": whole([classes.index(box.label) + 1 for box in boxes]),
+                "image/object/difficult": whole([int(box.difficult) for box in boxes]),
+            }
+        )
+    )

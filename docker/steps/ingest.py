@@ -1,4 +1,5 @@
 """Turns a dataset into training and evaluation records, and reports what it dropped, clipped or converted."""
+
 import contract
 import examples
 import split
@@ -10,25 +11,38 @@ SHOWN = 20
 
 
 def main(request):
-    """Reads, judges, splits and writes the dataset; Failure, after report.json is written, if it cannot be used."""
+    """Reads, splits, judges and writes the dataset; Failure, after report.json, if it is no good."""
     settings = request.params["dataset"]
     if settings["format"] == "voc":
         found = voc.read(contract.input_path(request, "source"), settings, _progress("reading"))
     else:
         found = synthetic.read(settings, _progress("drawing"))
     train, held_out = split.divide(found.pictures, settings["split"]["eval"], settings["split"]["seed"])
+    copies = split.copies(found.pictures)
     splits = [("train", train), ("eval", held_out)]
     boxes = {name: _count(pictures, settings["classes"]) for name, pictures in splits}
-    contract.write_json(contract.output_path(request, "report.json"), {
-        "images": found.total, "accepted": len(found.pictures), "rejected": found.rejected,
-        "clipped": found.clipped, "converted": found.converted, "unannotated": found.unannotated,
-        "copies": split.copies(found.pictures), "boxes": boxes,
-    })
-    _tell(found)
+    contract.write_json(
+        contract.output_path(request, "report.json"),
+        {
+            "images": found.total,
+            "accepted": len(found.pictures),
+            "rejected": found.rejected,
+            "clipped": found.clipped,
+            "converted": found.converted,
+            "unannotated": found.unannotated,
+            "copies": copies,
+            "boxes": boxes,
+        },
+    )
+    _tell(found, copies)
     judge(found, splits, boxes, settings)
-    contract.write_json(contract.output_path(request, "split.json"),
-                        {name: split.describe(pictures) for name, pictures in splits})
-    contract.write_json(contract.output_path(request, "eval.json"), ground_truth(held_out, settings["classes"]))
+    contract.write_json(
+        contract.output_path(request, "split.json"),
+        {name: split.describe(pictures) for name, pictures in splits},
+    )
+    contract.write_json(
+        contract.output_path(request, "eval.json"), ground_truth(held_out, settings["classes"])
+    )
     for name, pictures in splits:
         path = contract.output_path(request, name + ".tfrecord")
         examples.write(path, pictures, settings["classes"], _progress("writing " + name))
@@ -37,8 +51,11 @@ def main(request):
 def judge(found, splits, boxes, settings):
     """Failure if too much was rejected, a split is empty, or a class has no box in one of them."""
     if not found.total:
-        raise contract.Failure("dataset-empty", "the dataset has no annotated picture",
-                               "check dataset.annotations: it is the folder of the .xml files")
+        raise contract.Failure(
+            "dataset-empty",
+            "the dataset has no annotated picture",
+            "check dataset.annotations: it is the folder of the .xml files",
+        )
     limit = settings.get("max_rejected", 0.0)
     if len(found.rejected) > limit * found.total:
         first = found.rejected[0]
@@ -46,33 +63,51 @@ def judge(found, splits, boxes, settings):
             "dataset-rejected",
             "%d of %d pictures rejected, more than the share of %g allowed; first: %s: %s"
             % (len(found.rejected), found.total, limit, first["file"], first["reason"]),
-            "correct or remove the pictures named above, or raise dataset.max_rejected")
+            "correct or remove the pictures named above, or raise dataset.max_rejected",
+        )
     for name, pictures in splits:
         if not pictures:
-            raise contract.Failure("dataset-empty-split", "no picture is left for %s" % name,
-                                   "add pictures or change dataset.split.eval")
+            raise contract.Failure(
+                "dataset-empty-split",
+                "no picture is left for %s" % name,
+                "add pictures or change dataset.split.eval",
+            )
     for name, _ in splits:
         missing = [label for label in settings["classes"] if not boxes[name][label]]
         if missing:
             raise contract.Failure(
-                "dataset-class-without-box", "%s has no box of %s" % (name, ", ".join(missing)),
-                "remove the class, add pictures of it, or change dataset.split")
+                "dataset-class-without-box",
+                "%s has no box of %s" % (name, ", ".join(missing)),
+                "remove the class, add pictures of it, or change dataset.split",
+            )
 
 
 def ground_truth(pictures, classes):
-    """The COCO ground truth of ``pictures``: boxes are [x, y, width, height] in pixels, every id counts from 1."""
+    """The COCO ground truth of ``pictures``: boxes [x, y, width, height] in pixels, ids from 1."""
     numbers = {label: number for number, label in enumerate(classes, 1)}
-    images = [{"id": number, "file_name": picture.file_name, "width": picture.width, "height": picture.height}
-              for number, picture in enumerate(pictures, 1)]
+    images = [
+        {"id": number, "file_name": picture.file_name, "width": picture.width, "height": picture.height}
+        for number, picture in enumerate(pictures, 1)
+    ]
     annotations = []
     for number, picture in enumerate(pictures, 1):
         for box in picture.boxes:
             width, height = box.xmax - box.xmin, box.ymax - box.ymin
-            annotations.append({
-                "id": len(annotations) + 1, "image_id": number, "category_id": numbers[box.label],
-                "bbox": [box.xmin, box.ymin, width, height], "area": width * height, "iscrowd": 0})
-    return {"images": images, "annotations": annotations,
-            "categories": [{"id": numbers[label], "name": label} for label in classes]}
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": numbers[box.label],
+                    "bbox": [box.xmin, box.ymin, width, height],
+                    "area": width * height,
+                    "iscrowd": 0,
+                }
+            )
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": numbers[label], "name": label} for label in classes],
+    }
 
 
 def _count(pictures, classes):
@@ -82,16 +117,33 @@ def _count(pictures, classes):
 
 def _progress(stage):
     """Sends about twenty events a stage: enough to see it move, few enough to keep a log readable."""
+
     def report(done, total):
         if done == total or done % max(1, total // 20) == 0:
             contract.emit("progress", stage=stage, step=done, steps=total)
+
     return report
 
 
-def _tell(found):
+def _tell(found, copies):
     for item in found.rejected[:SHOWN]:
         contract.emit("message", text="rejected %s: %s" % (item["file"], item["reason"]))
     if len(found.rejected) > SHOWN:
-        contract.emit("message", text="rejected %d more, all named in report.json" % (len(found.rejected) - SHOWN))
-    contract.emit("message", text="%d pictures: %d accepted, %d rejected, %d boxes clipped, %d converted" % (
-        found.total, len(found.pictures), len(found.rejected), len(found.clipped), len(found.converted)))
+        more = len(found.rejected) - SHOWN
+        contract.emit("message", text="rejected %d more, all named in report.json" % more)
+    if found.unannotated:
+        contract.emit(
+            "message",
+            text="left out %d pictures with no annotation, among them %s"
+            % (len(found.unannotated), found.unannotated[0]),
+        )
+    if copies:
+        contract.emit(
+            "message",
+            text="%d groups of identical pictures, among them %s" % (len(copies), " = ".join(copies[0])),
+        )
+    contract.emit(
+        "message",
+        text="%d pictures: %d accepted, %d rejected, %d boxes clipped, %d converted"
+        % (found.total, len(found.pictures), len(found.rejected), len(found.clipped), len(found.converted)),
+    )

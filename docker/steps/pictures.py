@@ -4,14 +4,14 @@ A JPEG or PNG that is already upright 8-bit RGB keeps its bytes. Anything else (
 palette, transparency, 16 bits) is decoded here once and stored as PNG, because the readers that come later
 (TensorFlow, Pillow) disagree on these.
 """
+
 import collections
 import io
 import warnings
 
 import numpy
-from PIL import Image, ImageOps
-
 from dataset import Rejected
+from PIL import Image, ImageOps
 
 FORMATS = ["JPEG", "PNG"]
 MAX_BYTES = 64 << 20
@@ -22,13 +22,21 @@ Loaded = collections.namedtuple("Loaded", ["encoded", "format", "size", "stored"
 both (width, height) in pixels; ``changes`` says in words what was converted, empty if nothing was."""
 
 _ENDINGS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG"}
-_WORDS = {"L": "greyscale", "1": "black and white", "CMYK": "CMYK", "P": "palette", "RGBA": "transparency",
-          "LA": "greyscale with transparency", "I": "16-bit greyscale", "I;16": "16-bit greyscale",
-          "I;16B": "16-bit greyscale"}
+_WORDS = {
+    "L": "greyscale",
+    "1": "black and white",
+    "CMYK": "CMYK",
+    "P": "palette",
+    "RGBA": "transparency",
+    "LA": "greyscale with transparency",
+    "I": "16-bit greyscale",
+    "I;16": "16-bit greyscale",
+    "I;16B": "16-bit greyscale",
+}
 
 
 def load(data, name):
-    """The picture in ``data`` (bytes of the file called ``name``) as a Loaded; Rejected if it cannot be used."""
+    """The picture in ``data``, the file called ``name``, as a Loaded; Rejected if it cannot be used."""
     if len(data) > MAX_BYTES:
         raise Rejected("file of %d bytes is larger than %d" % (len(data), MAX_BYTES))
     try:
@@ -38,8 +46,9 @@ def load(data, name):
             return _load(data, name)
     except Rejected:
         raise
-    except Exception as error:  # A hostile file can fail in any part of a decoder: whatever it is, it is this file's.
-        raise Rejected("cannot be decoded: %s" % _reason(error))
+    except Exception as error:
+        # A hostile file can fail in any part of a decoder: whatever was raised, it is this file's fault.
+        raise Rejected("cannot be decoded: %s" % _reason(error)) from error
 
 
 def _reason(error):
@@ -59,7 +68,7 @@ def _load(data, name):
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     orientation = _orientation(image)
     image.load()
-    if kind == "JPEG" and b"\xff\xd9" not in data[-4096:]:
+    if kind == "JPEG" and not _has_end(data):
         raise Rejected("cannot be decoded: JPEG is truncated, its end marker is missing")
     stored, changes = image.size, []
     ending = name.rsplit(".", 1)[-1].lower()
@@ -80,6 +89,17 @@ def _load(data, name):
     return Loaded(out.getvalue(), "png", image.size, stored, orientation, changes)
 
 
+def _has_end(data):
+    """Whether the JPEG ``data`` has its end marker, which Pillow does not ask for once it has every row.
+
+    It is looked for behind the first scan only: a thumbnail in the header has an end marker of its own.
+    """
+    place = 2
+    while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] != b"\xda":
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return data.find(b"\xff\xd9", place) >= 0
+
+
 def _orientation(image):
     """EXIF orientation 1..8; 1 where there is none or it cannot be read."""
     try:
@@ -90,7 +110,7 @@ def _orientation(image):
 
 
 def _rgb(image):
-    """``image`` as RGB with nothing else attached; what is transparent becomes white, as a viewer shows it."""
+    """``image`` as RGB with nothing else attached; what is transparent becomes white, as in a viewer."""
     if image.mode.startswith("I"):
         # Pillow's own conversion clips 16-bit values at 255 instead of scaling them.
         grey = (numpy.asarray(image).astype(numpy.int64).clip(0, 65535) >> 8).astype(numpy.uint8)

@@ -1,4 +1,5 @@
-"""Files of a data source, which may not lead out of it: not by ``..``, not by an absolute path, not by a link."""
+"""Files of a data source, none of which may lead out of it: not by ``..``, an absolute path or a link."""
+
 import os
 import re
 
@@ -17,12 +18,18 @@ def leads_out(relative):
 def folder(source, relative, setting):
     """The folder ``relative`` of ``source``; Failure, naming the manifest's ``setting``, if there is none."""
     path = os.path.join(source, relative)
-    if (os.path.isabs(relative) or ".." in relative.split("/") or not _within(path, source)):
-        raise contract.Failure("dataset-folder", "%s: %r leads out of the source" % (setting, relative),
-                               "name a folder within the dataset's source")
+    if os.path.isabs(relative) or ".." in relative.split("/") or not _within(path, source):
+        raise contract.Failure(
+            "dataset-folder",
+            "%s: %r leads out of the source" % (setting, relative),
+            "name a folder within the dataset's source",
+        )
     if not os.path.isdir(path):
-        raise contract.Failure("dataset-folder", "%s: the source has no folder %r" % (setting, relative),
-                               "set dataset.%s to the folder's path within the source" % setting)
+        raise contract.Failure(
+            "dataset-folder",
+            "%s: the source has no folder %r" % (setting, relative),
+            "set dataset.%s to the folder's path within the source" % setting,
+        )
     return path
 
 
@@ -32,7 +39,7 @@ def _within(path, source):
 
 
 def read(path, source, limit):
-    """The bytes of the plain file ``path``; Rejected if it lies outside ``source`` or has more than ``limit``."""
+    """The bytes of the plain file ``path``; Rejected if it lies outside ``source`` or exceeds ``limit``."""
     if not _within(path, source):
         raise Rejected("symbolic link leads out of the source")
     if not os.path.isfile(path):
@@ -41,7 +48,7 @@ def read(path, source, limit):
         with open(path, "rb") as stream:
             data = stream.read(limit + 1)
     except OSError as error:
-        raise Rejected("cannot be read: %s" % (error.strerror or error))
+        raise Rejected("cannot be read: %s" % (error.strerror or error)) from error
     if len(data) > limit:
         raise Rejected("larger than %d bytes" % limit)
     return data

@@ -1,4 +1,5 @@
 """Which pictures are held out for evaluation: decided by their content and a seed, and by nothing else."""
+
 import hashlib
 import json
 
@@ -14,8 +15,10 @@ def divide(pictures, share, seed):
     while 0 < cut < len(drawn) and drawn[cut].sha256 == drawn[cut - 1].sha256:
         cut += 1
     held_out = {picture.sha256 for picture in drawn[:cut]}
-    return ([picture for picture in pictures if picture.sha256 not in held_out],
-            [picture for picture in pictures if picture.sha256 in held_out])
+    return (
+        [picture for picture in pictures if picture.sha256 not in held_out],
+        [picture for picture in pictures if picture.sha256 in held_out],
+    )
 
 
 def _draw(picture, seed):

@@ -1,16 +1,16 @@
 """Draws pictures of circles, squares and triangles on noise, the same bytes for the same settings.
 
-Every random number is a whole number from numpy's frozen RandomState, seeded by (seed, index), and no function
-of the C maths library is used, so that no processor rounds another way.
+Every random number is a whole number from numpy's frozen RandomState, seeded by (seed, index), and no
+function of the C maths library is used, so that no processor rounds another way.
 """
+
 import hashlib
 import io
 
-import numpy
-from PIL import Image, ImageDraw
-
 import contract
+import numpy
 from dataset import Box, Found, Picture
+from PIL import Image, ImageDraw
 
 SHAPES = ("circle", "square", "triangle")
 SMALLEST, LARGEST = 20, 60
@@ -19,6 +19,8 @@ SMALLEST, LARGEST = 20, 60
 _SCALE = 4
 _LAYOUTS = 200
 _CONTRAST = 130
+_LEAST_SIDE = 32
+_MOSTLY_COVERED = [0] * 128 + [255] * 128
 
 
 def read(settings, progress):
@@ -26,8 +28,17 @@ def read(settings, progress):
     drawing, classes = settings["synthetic"], settings["classes"]
     unknown = sorted(set(classes) - set(SHAPES))
     if unknown:
-        raise contract.Failure("dataset-unknown-shape", "cannot draw %s" % ", ".join(unknown),
-                               "a synthetic dataset has classes out of %s" % ", ".join(SHAPES))
+        raise contract.Failure(
+            "dataset-unknown-shape",
+            "cannot draw %s" % ", ".join(unknown),
+            "a synthetic dataset has classes out of %s" % ", ".join(SHAPES),
+        )
+    if min(drawing["size"]) < _LEAST_SIDE:
+        raise contract.Failure(
+            "dataset-too-small",
+            "cannot draw shapes in %dx%d pixels" % tuple(drawing["size"][::-1]),
+            "give dataset.synthetic.size at least %d pixels a side" % _LEAST_SIDE,
+        )
     found = []
     for index in range(drawing["images"]):
         found.append(_picture(index, drawing, classes))
@@ -41,13 +52,21 @@ def _picture(index, drawing, classes):
     image.save(out, "JPEG", quality=95, subsampling=0)
     data = out.getvalue()
     name = "%06d" % index
-    return Picture(name, name + ".jpg", hashlib.sha256(data).hexdigest(), image.size[0], image.size[1], boxes,
-                   lambda: (data, "jpeg"))
+    return Picture(
+        name,
+        name + ".jpg",
+        hashlib.sha256(data).hexdigest(),
+        image.size[0],
+        image.size[1],
+        boxes,
+        lambda: (data, "jpeg"),
+    )
 
 
 def draw(index, drawing, classes):
-    """Picture ``index`` (PIL, RGB) and its list of Box; ``drawing`` has size [height, width], objects and seed."""
-    random = numpy.random.RandomState([drawing["seed"], index])
+    """Picture ``index`` (PIL, RGB) and its Boxes; ``drawing`` has size [height, width], objects and seed."""
+    seed = drawing["seed"]
+    random = numpy.random.RandomState([seed % 2**32, seed // 2**32 % 2**32, index])
     height, width = drawing["size"]
     ground = random.randint(30, 226, 3)
     pixels = _noise(random, ground, height, width)
@@ -57,18 +76,18 @@ def draw(index, drawing, classes):
         label = classes[random.randint(len(classes))]
         mask = _mask(random, label, edges[2] - edges[0])
         image.paste(_colour(random, ground), edges[:2], mask)
-        left, top, right, bottom = mask.point(lambda value: 255 if value >= 128 else 0).getbbox()
-        boxes.append(Box(label, float(edges[0] + left), float(edges[1] + top),
-                         float(edges[0] + right), float(edges[1] + bottom), False))
+        left, top, right, bottom = (float(edge) for edge in mask.point(_MOSTLY_COVERED).getbbox())
+        x, y = edges[:2]
+        boxes.append(Box(label, x + left, y + top, x + right, y + bottom, False))
     return image, boxes
 
 
 def _noise(random, ground, height, width):
     """Blotches and grain around the colour ``ground``: uint8 [height, width, 3]."""
     coarse = random.randint(0, 61, (max(2, height // 20), max(2, width // 20), 3)).astype(numpy.uint8)
-    blotches = numpy.asarray(Image.fromarray(coarse).resize((width, height), Image.BILINEAR)).astype(numpy.int64)
-    grain = random.randint(-18, 19, (height, width, 3))
-    return (ground + blotches - 30 + grain).clip(0, 255).astype(numpy.uint8)
+    blotches = numpy.asarray(Image.fromarray(coarse).resize((width, height), Image.BILINEAR))
+    grain = numpy.frombuffer(random.bytes(height * width * 3), numpy.uint8).reshape(height, width, 3) % 37
+    return (ground.astype(numpy.int16) - 48 + blotches + grain).clip(0, 255).astype(numpy.uint8)
 
 
 def _layout(random, objects, height, width):
@@ -79,14 +98,17 @@ def _layout(random, objects, height, width):
         # Each attempt draws smaller shapes, so that crowded pictures come to an end too.
         largest = LARGEST - (LARGEST - SMALLEST) * attempt // _LAYOUTS
         taken = []
-        for _ in range(count):
-            size = side * random.randint(SMALLEST, largest + 1) // 100
-            x, y = random.randint(width - size + 1), random.randint(height - size + 1)
-            taken.append((int(x), int(y), int(x + size), int(y + size)))
+        for sizes, across, down in random.randint(0, 1 << 16, (count, 3)).tolist():
+            size = side * (SMALLEST + (sizes * (largest + 1 - SMALLEST) >> 16)) // 100
+            x, y = across * (width - size + 1) >> 16, down * (height - size + 1) >> 16
+            taken.append((x, y, x + size, y + size))
         if all(_apart(one, other) for i, one in enumerate(taken) for other in taken[:i]):
             return taken
-    raise contract.Failure("dataset-too-crowded", "cannot place %d shapes in %dx%d pixels" % (count, width, height),
-                           "lower dataset.synthetic.objects")
+    raise contract.Failure(
+        "dataset-too-crowded",
+        "cannot place %d shapes in %dx%d pixels" % (count, width, height),
+        "lower dataset.synthetic.objects",
+    )
 
 
 def _apart(one, other):
@@ -101,7 +123,7 @@ def _colour(random, ground):
     """A colour far from ``ground``."""
     while True:
         colour = random.randint(0, 256, 3)
-        if ((colour - ground) ** 2).sum() >= _CONTRAST ** 2:
+        if ((colour - ground) ** 2).sum() >= _CONTRAST**2:
             return tuple(int(value) for value in colour)
 
 
