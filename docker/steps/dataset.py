@@ -13,7 +13,7 @@ Found = collections.namedtuple(
     "Found", ["pictures", "total", "rejected", "clipped", "converted", "unannotated"]
 )
 """All that a reader found. ``pictures`` are sorted by id; ``total`` counts the rejected ones too.
-``rejected``, ``clipped`` and ``converted`` hold ``{"file": .., "reason": ..}``, ``unannotated`` holds the files
+``rejected``, ``clipped`` and ``converted`` hold ``{"file": .., "reason": ..}``, ``unannotated`` the files
 that were left out; all are paths within the source."""
 
 
