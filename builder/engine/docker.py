@@ -1,0 +1,183 @@
+"""Runs each step in a container of its own, through the Docker SDK."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import docker
+from docker.errors import APIError
+from docker.types import Mount
+
+from builder.engine.access import give, readable_copy
+from builder.engine.base import Emit, Workspace
+from builder.engine.container import (
+    ENGINE_ERRORS,
+    attach,
+    ended,
+    engine_lost,
+    frames,
+    hardened,
+    remove,
+    stop,
+)
+from builder.engine.events import StepOutput, failure, out_of_memory
+from builder.engine.image import ensure_image
+from builder.engine.leftovers import OWNER_LABEL, RUN_LABEL, owner, sweep
+from builder.engine.request import ENTRY, environment, request
+from builder.errors import NoEngine
+from builder.plan.step import Step, Toolchain
+from builder.resources import toolchain_folder
+
+_ROOT = "/tinsmith"
+_PATH = "/opt/toolchain/bin:/usr/local/bin:/usr/bin:/bin"
+_NOBODY = 65532
+_GRACE_SECONDS = 10
+_PING_SECONDS = 2
+_ANSWER_SECONDS = 60
+
+
+class DockerEngine:
+    """Steps in containers with no network, no capabilities and a read-only root.
+
+    ``images`` maps toolchain names to images to pull instead of building; ``folders`` finds a toolchain's
+    folder by its name.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        *,
+        images: Mapping[str, str] | None = None,
+        folders: Callable[[str], Path] = toolchain_folder,
+    ) -> None:
+        self._client = client
+        self._images = dict(images or {})
+        self._folders = folders
+        self._ready: dict[str, str] = {}
+
+    @classmethod
+    def connect(
+        cls, *, images: Mapping[str, str] | None = None, folders: Callable[[str], Path] = toolchain_folder
+    ) -> DockerEngine:
+        """An engine on the daemon of DOCKER_HOST or the usual socket. NoEngine if it does not answer soon."""
+        try:
+            impatient = docker.from_env(timeout=_PING_SECONDS)
+            try:
+                impatient.ping()
+            finally:
+                impatient.close()
+            client = docker.from_env(timeout=_ANSWER_SECONDS)
+        except ENGINE_ERRORS as error:
+            raise NoEngine(
+                f"no Docker engine answers at {os.environ.get('DOCKER_HOST', 'the usual socket')}: {error}",
+                help="start one or set DOCKER_HOST; --engine local needs none",
+            ) from error
+        return cls(client, images=images, folders=folders)
+
+    @property
+    def isolation(self) -> str:
+        return (
+            "container: no network, read-only file system but for its output, no capabilities, not root, "
+            "scrubbed environment, limits on memory, processors and processes"
+        )
+
+    def prepare(self, toolchain: Toolchain, emit: Emit) -> None:
+        if toolchain.digest in self._ready:
+            return
+        if count := sweep(self._client):
+            emit("message", {"text": f"removed {count} container(s) of a build that was killed"})
+        reference = self._images.get(toolchain.name)
+        folder = self._folders(toolchain.name)
+        self._ready[toolchain.digest] = ensure_image(self._client, toolchain, folder, reference, emit)
+
+    def run(self, step: Step, workspace: Workspace, emit: Emit) -> None:
+        self.prepare(step.toolchain, emit)
+        name = f"tinsmith-{step.name}-{workspace.nonce[:16]}"
+        user = _user()
+        said = StepOutput(emit)
+        output = workspace.output.resolve()
+        with tempfile.TemporaryDirectory(prefix="tinsmith-step-") as folder:
+            mounts = _mounts(step, workspace, output, Path(folder))
+            give(output, user)
+            try:
+                self._create(name, step, user, mounts)
+                code, memory_ran_out = self._follow(name, said)
+            except (KeyboardInterrupt, SystemExit):
+                stop(self._client, name, _GRACE_SECONDS)
+                raise
+            finally:
+                remove(self._client, name)
+                give(output, (os.getuid(), os.getgid()))
+                said.finish()
+        if memory_ran_out:
+            raise out_of_memory(step.name, step.memory_mb, said)
+        if code != 0:
+            raise failure(step.name, code, said)
+
+    def close(self) -> None:
+        with suppress(*ENGINE_ERRORS):
+            self._client.close()
+
+    def _create(self, name: str, step: Step, user: tuple[int, int], mounts: list[Mount]) -> None:
+        account = f"{user[0]}:{user[1]}"
+        try:
+            # A limit above what the machine has is refused by the daemon.
+            cpus = min(step.threads, int(self._client.info()["NCPU"]))
+            self._client.containers.create(
+                self._ready[step.toolchain.digest],
+                ["python", f"{_ROOT}/steps/{ENTRY}", f"{_ROOT}/request.json"],
+                name=name,
+                user=account,
+                working_dir="/tmp",
+                environment=environment(step, _PATH, "/tmp"),
+                labels={RUN_LABEL: name, OWNER_LABEL: owner()},
+                **hardened(account, step.memory_mb, cpus, mounts),
+            )
+        except ENGINE_ERRORS as error:
+            if isinstance(error, APIError) and error.is_client_error():
+                raise NoEngine(f"the Docker engine refuses step {step.name}: {error.explanation}") from error
+            raise engine_lost(name, error) from error
+
+    def _follow(self, name: str, said: StepOutput) -> tuple[int, bool]:
+        try:
+            attached = attach(self._client, name)
+        except ENGINE_ERRORS as error:
+            raise engine_lost(name, error) from error
+        try:
+            self._client.api.start(name)
+            for stream, data in frames(self._client, name, attached):
+                said.feed(stream, data)
+        except ENGINE_ERRORS as error:
+            raise engine_lost(name, error) from error
+        finally:
+            attached.close()
+        return ended(self._client, name)
+
+
+def _user() -> tuple[int, int]:
+    """Who a step runs as: the caller, whose the output folder is, or nobody where the caller is root."""
+    return (os.getuid(), os.getgid()) if os.getuid() != 0 else (_NOBODY, _NOBODY)
+
+
+def _mounts(step: Step, workspace: Workspace, output: Path, scratch: Path) -> list[Mount]:
+    """The request, the code and the inputs, read-only; the output folder. ``scratch`` is for copies."""
+    inputs = {name: f"{_ROOT}/in/{name}" for name in workspace.inputs}
+    document = scratch / "request.json"
+    document.write_text(json.dumps(request(step, workspace, inputs, f"{_ROOT}/out")))
+    document.chmod(0o644)
+    folders = {f"{_ROOT}/steps": workspace.steps}
+    folders.update({inputs[name]: folder for name, folder in workspace.inputs.items()})
+    mounts = [Mount(f"{_ROOT}/request.json", str(document), type="bind", read_only=True)]
+    for number, (target, folder) in enumerate(folders.items()):
+        source = folder.resolve()
+        if os.getuid() == 0:
+            source = readable_copy(source, scratch / str(number))
+        mounts.append(Mount(target, str(source), type="bind", read_only=True))
+    return [*mounts, Mount(f"{_ROOT}/out", str(output), type="bind")]

@@ -1,0 +1,147 @@
+"""Runs steps on this machine, in virtual environments with the same hashed requirements as the images."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from builder.engine.base import Emit, Workspace
+from builder.engine.events import StepOutput, Stream, failure, out_of_memory
+from builder.engine.isolation import Isolation, isolated, strongest
+from builder.engine.memory import session_memory_mb
+from builder.engine.request import ENTRY, environment, request
+from builder.engine.virtualenv import ensure_environment
+from builder.plan.step import Step, Toolchain
+from builder.resources import toolchain_folder
+from builder.settings import cache_folder
+
+_POLL_SECONDS = 0.25
+_GRACE_SECONDS = 10.0
+"""How long a stopped step may take to end by itself, before it is killed."""
+
+
+class LocalEngine:
+    """The engine that needs nothing but Python and, on first use, a package index.
+
+    ``folders`` finds a toolchain's folder by its name; ``cache`` keeps the environments.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        *,
+        cache: Path | None = None,
+        folders: Callable[[str], Path] = toolchain_folder,
+        isolation: Isolation | None = None,
+    ) -> None:
+        self._cache = cache or cache_folder()
+        self._folders = folders
+        self._isolation = strongest() if isolation is None else isolation
+
+    @property
+    def isolation(self) -> str:
+        return str(self._isolation)
+
+    def prepare(self, toolchain: Toolchain, emit: Emit) -> None:
+        self._environment(toolchain, emit)
+
+    def run(self, step: Step, workspace: Workspace, emit: Emit) -> None:
+        virtualenv = self._environment(step.toolchain, emit)
+        inputs = {name: path.resolve() for name, path in workspace.inputs.items()}
+        output, steps = workspace.output.resolve(), workspace.steps.resolve()
+        with tempfile.TemporaryDirectory(prefix="tinsmith-step-") as folder:
+            home = Path(folder).resolve()
+            document = request(
+                step, workspace, {name: str(path) for name, path in inputs.items()}, str(output)
+            )
+            (home / "request.json").write_text(json.dumps(document))
+            command = [str(virtualenv / "bin" / "python"), str(steps / ENTRY), str(home / "request.json")]
+            command = isolated(
+                self._isolation, command, [*inputs.values(), steps, virtualenv], [output, home]
+            )
+            env = environment(step, f"{virtualenv / 'bin'}:/usr/local/bin:/usr/bin:/bin", str(home))
+            said = StepOutput(emit)
+            code = _supervise(command, env, home, said, step)
+        if code != 0:
+            raise failure(step.name, code, said)
+
+    def close(self) -> None:
+        pass
+
+    def _environment(self, toolchain: Toolchain, emit: Emit) -> Path:
+        return ensure_environment(toolchain, self._folders(toolchain.name), self._cache, emit)
+
+
+def _supervise(
+    command: Sequence[str], env: dict[str, str], folder: Path, said: StepOutput, step: Step
+) -> int:
+    """Runs ``command`` to its end and returns its exit code; nothing that it started outlives this call."""
+    process = subprocess.Popen(
+        command,
+        env=env,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A session of its own: Ctrl-C in the terminal reaches only tinsmith, which then ends the whole group.
+        start_new_session=True,
+    )
+    assert process.stdout and process.stderr
+    with process.stdout as out, process.stderr as err:
+        try:
+            _follow(process, {"stdout": out, "stderr": err}, said, step)
+            return process.wait()
+        except BaseException:
+            _signal_group(process, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_SECONDS)
+            raise
+        finally:
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+            said.finish()
+
+
+def _follow(
+    process: subprocess.Popen[bytes], streams: dict[Stream, IO[bytes]], said: StepOutput, step: Step
+) -> None:
+    """Reads both streams to their end, watching memory meanwhile.
+
+    A process that the step left in the background may hold the streams open: they are not waited for.
+    """
+    with selectors.DefaultSelector() as selector:
+        for name, stream in streams.items():
+            os.set_blocking(stream.fileno(), False)
+            selector.register(stream, selectors.EVENT_READ, name)
+        watched = time.monotonic()
+        while selector.get_map():
+            ended = process.poll() is not None
+            ready = selector.select(0 if ended else _POLL_SECONDS)
+            for key, _ in ready:
+                data = os.read(key.fd, 1 << 16)
+                if data:
+                    said.feed(key.data, data)
+                else:
+                    selector.unregister(key.fileobj)
+            if ended and not ready:
+                return
+            if time.monotonic() - watched >= _POLL_SECONDS:
+                if session_memory_mb(process.pid) > step.memory_mb:
+                    _signal_group(process, signal.SIGKILL)
+                    raise out_of_memory(step.name, step.memory_mb, said)
+                watched = time.monotonic()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,48 @@
+"""What a step is given, whichever engine runs it: the request file and the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from builder.engine.base import Workspace
+from builder.plan.step import Step
+
+ENTRY = "run.py"
+"""The script of the step code folder that runs any step."""
+
+
+def request(step: Step, workspace: Workspace, inputs: Mapping[str, str], output: str) -> dict[str, Any]:
+    """The request as plain data; ``inputs`` and ``output`` are the paths as the step sees them."""
+    return {
+        "step": step.name,
+        "params": step.params,
+        "inputs": dict(inputs),
+        "output": output,
+        "threads": step.threads,
+        "nonce": workspace.nonce,
+    }
+
+
+def environment(step: Step, path: str, home: str) -> dict[str, str]:
+    """The whole environment of a step: nothing of the caller's comes in. ``home`` is its scratch folder."""
+    threads = str(step.threads)
+    return {
+        "PATH": path,
+        "HOME": home,
+        "TMPDIR": home,
+        "MPLCONFIGDIR": home,
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "NUMEXPR_NUM_THREADS": threads,
+    }
