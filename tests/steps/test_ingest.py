@@ -40,9 +40,7 @@ def test_good_pictures_keep_their_bytes(voc: VocDataset) -> None:
     assert report["boxes"] == {"train": {"cat": 7}, "eval": {"cat": 2}}
     assert voc.picture("good-03")[1:] == (encoded(photograph(3)), "jpeg")
     assert voc.picture("drawn")[1:] == (encoded(photograph(50), "PNG"), "png")
-    assert [item[0].id for item in voc.written["train"]] == sorted(
-        item[0].id for item in voc.written["train"]
-    )
+    assert [item[0].id for item in voc.written["train"]] == sorted(item[0].id for item in voc.written["train"])
 
 
 def test_every_output_has_the_same_bytes_again(voc: VocDataset) -> None:
@@ -268,9 +266,7 @@ def fake_pictures(count: int, content: str = "{}") -> list[Picture]:
     import hashlib
 
     return [
-        Picture(
-            f"{number:03d}", "", hashlib.sha256(content.format(number).encode()).hexdigest(), 1, 1, [], None
-        )
+        Picture(f"{number:03d}", "", hashlib.sha256(content.format(number).encode()).hexdigest(), 1, 1, [], None)
         for number in range(count)
     ]
 
@@ -335,14 +331,12 @@ def test_as_many_rejected_as_allowed(voc: VocDataset) -> None:
     assert len(voc.run()["rejected"]) == 1
 
 
-def test_rejected_files_are_told_but_not_thousands(
-    voc: VocDataset, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rejected_files_are_told_but_not_thousands(voc: VocDataset, capsys: pytest.CaptureFixture[str]) -> None:
     voc.good()
     for number in range(30):
         voc.add(f"gone-{number:02d}", None)
     assert refused(voc).code == "dataset-rejected"
-    events = [json.loads(line[1:]) for line in capsys.readouterr().out.strip().split("\n")]
+    events = [json.loads(line[1:]) for line in capsys.readouterr().out.rstrip("\n").split("\n")]
     told = [event["text"] for event in events if event["event"] == "message"]
     assert sum(text.startswith("rejected annotations/gone-") for text in told) == 20
     assert "rejected 10 more, all named in report.json" in told
@@ -386,7 +380,7 @@ def test_picture_that_changes_while_it_is_read(voc: VocDataset) -> None:
 def test_progress_is_told_about_twenty_times(voc: VocDataset, capsys: pytest.CaptureFixture[str]) -> None:
     voc.good(50)
     voc.run()
-    events = [json.loads(line[1:]) for line in capsys.readouterr().out.strip().split("\n")]
+    events = [json.loads(line[1:]) for line in capsys.readouterr().out.rstrip("\n").split("\n")]
     reading = [event for event in events if event["event"] == "progress" and event["stage"] == "reading"]
     assert 20 <= len(reading) <= 26
     assert (reading[-1]["step"], reading[-1]["steps"]) == (50, 50)
