@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from builder.plan.step import Toolchain
 
 TOOLCHAIN_LABEL = "tinsmith.toolchain"
 _TAIL = 15
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def image_tag(toolchain: Toolchain) -> str:
@@ -93,7 +95,7 @@ def _not_built(toolchain: Toolchain, lines: list[str]) -> NoEngine:
 
 
 def _lines(said: Mapping[str, Any]) -> list[str]:
-    text = str(said.get("stream") or said.get("error") or "")
+    text = _COLOUR.sub("", str(said.get("stream") or said.get("error") or ""))
     return [line for line in text.splitlines() if line.strip()]
 
 
