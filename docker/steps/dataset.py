@@ -9,9 +9,7 @@ Picture = collections.namedtuple("Picture", ["id", "file_name", "sha256", "width
 """An accepted picture. ``sha256`` is of the bytes as found; ``read()`` gives the bytes to train on and
 their format, ``jpeg`` or ``png``, which decode to upright RGB of ``width`` x ``height`` pixels."""
 
-Found = collections.namedtuple(
-    "Found", ["pictures", "total", "rejected", "clipped", "converted", "unannotated"]
-)
+Found = collections.namedtuple("Found", ["pictures", "total", "rejected", "clipped", "converted", "unannotated"])
 """All that a reader found. ``pictures`` are sorted by id; ``total`` counts the rejected ones too.
 ``rejected``, ``clipped`` and ``converted`` hold ``{"file": .., "reason": ..}``, ``unannotated`` the files
 that were left out; all are paths within the source."""

@@ -40,9 +40,7 @@ def main(request):
         contract.output_path(request, "split.json"),
         {name: split.describe(pictures) for name, pictures in splits},
     )
-    contract.write_json(
-        contract.output_path(request, "eval.json"), ground_truth(held_out, settings["classes"])
-    )
+    contract.write_json(contract.output_path(request, "eval.json"), ground_truth(held_out, settings["classes"]))
     for name, pictures in splits:
         path = contract.output_path(request, name + ".tfrecord")
         examples.write(path, pictures, settings["classes"], _progress("writing " + name))

@@ -76,12 +76,7 @@ def test_more_pixels_than_can_be_meant(voc: VocDataset) -> None:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
-    bomb = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     voc.add("bad", bomb, voc_xml(size=(30000, 30000)), ending=".png")
     rejected(voc, "images/bad.png", "pixels")
 
@@ -241,9 +236,7 @@ def test_two_annotations_of_one_picture(voc: VocDataset) -> None:
 
 @pytest.mark.parametrize("setting", ["images", "annotations"])
 @pytest.mark.parametrize("folder", ["..", "../elsewhere", "/tmp", "link", "absent"])
-def test_folder_outside_the_source_or_absent(
-    voc: VocDataset, setting: str, folder: str, tmp_path: Path
-) -> None:
+def test_folder_outside_the_source_or_absent(voc: VocDataset, setting: str, folder: str, tmp_path: Path) -> None:
     (voc.root / "link").symlink_to(tmp_path)
     voc.settings[setting] = folder
     with pytest.raises(contract.Failure) as failure:

@@ -70,9 +70,7 @@ def test_box_is_tight_around_what_was_drawn() -> None:
         image, (box,) = synthetic.draw(index, drawing, SHAPES)
         pixels = numpy.asarray(image).astype(int)
         middle = pixels[int(box.ymin + box.ymax) // 2, int(box.xmin + box.xmax) // 2]
-        drawn = (abs(pixels - middle).sum(axis=2) < 4)[
-            int(box.ymin) : int(box.ymax), int(box.xmin) : int(box.xmax)
-        ]
+        drawn = (abs(pixels - middle).sum(axis=2) < 4)[int(box.ymin) : int(box.ymax), int(box.xmin) : int(box.xmax)]
         # One pixel of tolerance: the rim is smooth.
         assert drawn[:3].any() and drawn[-3:].any() and drawn[:, :3].any() and drawn[:, -3:].any()
         outside = (abs(pixels - middle).sum(axis=2) < 4).sum() - drawn.sum()

@@ -45,8 +45,7 @@ def voc_xml(
         parts.append(f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>")
     for label, edges in objects:
         box = "".join(
-            f"<{key}>{edge}</{key}>"
-            for key, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True)
+            f"<{key}>{edge}</{key}>" for key, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True)
         )
         parts.append(f"<object><name>{label}</name><bndbox>{box}</bndbox></object>")
     return "\n".join([*parts, "</annotation>"])
@@ -79,9 +78,7 @@ class VocDataset:
         for number in range(count):
             self.add(f"good-{number:02d}", encoded(photograph(number)))
 
-    def add(
-        self, stem: str, picture: bytes | None, xml: str | bytes | None = None, ending: str = ".jpg"
-    ) -> None:
+    def add(self, stem: str, picture: bytes | None, xml: str | bytes | None = None, ending: str = ".jpg") -> None:
         """One picture and its annotation; the default annotation has one cat."""
         if picture is not None:
             (self.images / (stem + ending)).write_bytes(picture)
