@@ -1,0 +1,40 @@
+"""Detections of given weights on a split, scored: the figure at the end of a training."""
+import numpy as np
+import tensorflow as tf
+
+import batches
+import coco_metrics
+import pipeline
+import records as records_module
+
+
+def evaluate(model_params, classes, weights, records, truth, threads, batch_size=8):
+    """COCO metrics (see ``coco_metrics.evaluate``) of ``weights`` (name -> array) on ``records``.
+
+    ``truth``: COCO ground-truth dict whose image ids are the records' identities.
+    """
+    height, width, _ = model_params["input_shape"]
+    images = {image["id"]: image for image in truth["images"]}
+    pictures = records_module.Pictures(records)
+    rows = []
+    with tf.Graph().as_default():
+        model = pipeline.build_model(model_params, classes, is_training=False)
+        fed = tf.compat.v1.placeholder(tf.uint8, [None, height, width, 3])
+        shapes = tf.tile([[height, width, 3]], [tf.shape(fed)[0], 1])
+        normalised = model._feature_extractor.preprocess(tf.cast(fed, tf.float32))
+        answers = model.postprocess(model.predict(normalised, shapes), shapes)
+        config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+        with tf.compat.v1.Session(config=config) as session:
+            for variable in tf.compat.v1.global_variables():
+                variable.load(weights[variable.op.name], session)
+            for first in range(0, len(records), batch_size):
+                indices = range(first, min(first + batch_size, len(records)))
+                batch = batches.whole(records, pictures, indices, (height, width))
+                found = session.run(answers, {fed: batch.images})
+                for place, index in enumerate(indices):
+                    count = int(found["num_detections"][place])
+                    rows.extend(coco_metrics.pixel_rows(
+                        images[records[index].identity], found["detection_boxes"][place][:count],
+                        found["detection_scores"][place][:count],
+                        found["detection_classes"][place][:count].astype(np.int64)))
+    return coco_metrics.evaluate(coco_metrics.load_truth(truth), rows)

@@ -1,0 +1,128 @@
+"""The training graph: the API's network and losses, fed with ready targets, one gated update."""
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2
+
+import mining
+import pipeline
+import targets
+
+_RANDOM_OPS = ("TruncatedNormal", "RandomUniform", "RandomStandardNormal")
+
+
+class TrainingGraph(object):
+    """Everything a session needs to train at one input size. Build one a size; variables have the same names.
+
+    ``variables``: name -> tf.Variable, weights and optimiser slots; ``weights``: those that a release keeps.
+    ``moments``: moving-average variable name -> tensor with that batch's value.
+    """
+
+    def __init__(self, model_params, classes, optimizer, seed):
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            self._build(model_params, classes, optimizer)
+            _seed_initializers(self.graph, seed)
+            self.initialize = tf.compat.v1.global_variables_initializer()
+        self.graph.finalize()
+
+    def _build(self, model_params, classes, optimizer):
+        height, width, _ = model_params["input_shape"]
+        self.size = (height, width)
+        model = pipeline.build_model(model_params, classes, is_training=True)
+        self.images = tf.compat.v1.placeholder(tf.uint8, [None, height, width, 3], "images")
+        self.classes = tf.compat.v1.placeholder(tf.int32, [None, None], "classes")
+        self.offsets = tf.compat.v1.placeholder(tf.float32, [None, None, 4], "offsets")
+        self.learning_rate = tf.compat.v1.placeholder(tf.float32, [], "learning_rate")
+
+        # Pictures come at the model's size, so of the API's preprocessing only the normalisation is left to do.
+        normalised = model._feature_extractor.preprocess(tf.cast(self.images, tf.float32))
+        batch = tf.shape(self.images)[0]
+        prediction = model.predict(normalised, tf.tile([[height, width, 3]], [batch, 1]))
+        localization, classification = self._losses(model, prediction, len(classes))
+        regularization = tf.add_n(tf.compat.v1.losses.get_regularization_losses())
+        self.losses = {"localization": localization, "classification": classification,
+                       "regularization": regularization}
+        self.loss = localization + classification + regularization
+        self.anchors_tensor = model.anchors.get()
+
+        self.weights = {v.op.name: v for v in tf.compat.v1.global_variables()}
+        step = optimizer_of(optimizer, self.learning_rate)
+        # GATE_GRAPH: no update starts before all gradients are there, or results differ from run to run.
+        gradients = step.compute_gradients(
+            self.loss, tf.compat.v1.trainable_variables(),
+            gate_gradients=tf.compat.v1.train.Optimizer.GATE_GRAPH)
+        values, variables = zip(*gradients)
+        values, self.gradient_norm = tf.clip_by_global_norm(values, 10.0)
+        self.update = step.apply_gradients(zip(values, variables))
+        self.variables = {v.op.name: v for v in tf.compat.v1.global_variables()}
+        self.moments = dict(_batch_moments(op) for op in tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS))
+
+    def _losses(self, model, prediction, class_count):
+        """The API's own loss with its target assignment and its miner replaced."""
+        positive = self.classes > 0
+        wanted = tf.one_hot(self.classes, class_count + 1)
+
+        def assigned(*_):
+            return (wanted, tf.ones_like(wanted), self.offsets, tf.cast(positive, tf.float32),
+                    tf.zeros([1, 1], tf.int32))
+
+        def mined(location_losses, class_losses, *_):
+            return mining.mine(location_losses, class_losses, positive)
+
+        model._assign_targets, model._apply_hard_mining, model._hard_example_miner = assigned, mined, True
+        model.provide_groundtruth([tf.zeros([1, 4])], [tf.zeros([1, class_count])])
+        losses = model.loss(prediction, None)
+        return losses["Loss/localization_loss"], losses["Loss/classification_loss"]
+
+    def session(self, threads):
+        """A session that gives the same bits each time: one operation at a time, ``threads`` threads in it."""
+        session = tf.compat.v1.Session(graph=self.graph, config=tf.compat.v1.ConfigProto(
+            intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1, use_per_session_threads=True))
+        session.run(self.initialize)
+        return session
+
+    def anchors(self, session):
+        """The anchors of this input size, float32 [a, 4], ymin xmin ymax xmax."""
+        blank = np.zeros((1,) + self.size + (3,), np.uint8)
+        return session.run(self.anchors_tensor, {self.images: blank})
+
+    def feed(self, batch, anchors):
+        """What to feed for a ``batches.Batch``."""
+        classes, offsets = targets.batch(anchors, batch.boxes, batch.labels)
+        return {self.images: batch.images, self.classes: classes, self.offsets: offsets}
+
+    def state(self, session):
+        """Every variable's value by name."""
+        return session.run(self.variables)
+
+    def restore(self, session, state):
+        """Sets the variables; KeyError if ``state`` lacks one."""
+        for name, variable in sorted(self.variables.items()):
+            variable.load(state[name], session)
+
+
+def optimizer_of(params, learning_rate):
+    """The tf.train optimiser of the manifest's ``train.optimizer``."""
+    train = tf.compat.v1.train
+    if params["type"] == "adam":
+        return train.AdamOptimizer(learning_rate, params["beta1"], params["beta2"], params["epsilon"])
+    if params["type"] == "rmsprop":
+        return train.RMSPropOptimizer(learning_rate, params["decay"], params["momentum"], params["epsilon"])
+    return train.MomentumOptimizer(learning_rate, params["momentum"], use_nesterov=True)
+
+
+def _seed_initializers(graph, seed):
+    """Gives each random operation a seed of its own, from its name: TensorFlow's depend on the graph's size."""
+    for op in graph.get_operations():
+        if op.type in _RANDOM_OPS:
+            own = int.from_bytes(hashlib.sha256(op.name.encode()).digest()[:4], "big") >> 1
+            op._set_attr("seed", attr_value_pb2.AttrValue(i=seed))
+            op._set_attr("seed2", attr_value_pb2.AttrValue(i=own))
+
+
+def _batch_moments(update):
+    """(moving-average variable name, this batch's value) of an update ``average -= (average - value) * (1 - decay)``."""
+    difference = update.inputs[1].op.inputs[0].op
+    return update.inputs[0].op.name, difference.inputs[1]
