@@ -51,6 +51,14 @@ def attach(client: docker.DockerClient, name: str) -> Any:
     return client.api.attach_socket(name, params={"stdout": 1, "stderr": 1, "stream": 1})
 
 
+def detach(attached: Any) -> None:
+    """Closes what ``attach`` gave, in all its layers: the HTTP response it came in, the SDK's object, the socket."""
+    for part in ("_response", "_sock"):
+        if (layer := getattr(attached, part, None)) is not None:
+            layer.close()
+    attached.close()
+
+
 def frames(client: docker.DockerClient, name: str, attached: Any) -> Iterator[tuple[Stream, bytes]]:
     """The output of the container, as it comes, until it has ended; ``engine-lost`` if the daemon goes away.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import docker
-from docker.errors import APIError
+from docker.errors import APIError, ImageNotFound
 from docker.types import Mount
 
 from builder.engine.access import give, readable_copy
@@ -18,6 +19,7 @@ from builder.engine.base import Emit, Workspace
 from builder.engine.container import (
     ENGINE_ERRORS,
     attach,
+    detach,
     ended,
     engine_lost,
     frames,
@@ -37,6 +39,7 @@ _ROOT = "/tinsmith"
 _PATH = "/opt/toolchain/bin:/usr/local/bin:/usr/bin:/bin"
 _NOBODY = 65532
 _GRACE_SECONDS = 10
+_USUAL = "unix:///var/run/docker.sock"
 _PING_SECONDS = 2
 _ANSWER_SECONDS = 60
 
@@ -68,6 +71,7 @@ class DockerEngine:
     ) -> DockerEngine:
         """An engine on the daemon of DOCKER_HOST or the usual socket. NoEngine if it does not answer soon."""
         try:
+            _knock(os.environ.get("DOCKER_HOST") or _USUAL)
             impatient = docker.from_env(timeout=_PING_SECONDS)
             try:
                 impatient.ping()
@@ -76,7 +80,7 @@ class DockerEngine:
             client = docker.from_env(timeout=_ANSWER_SECONDS)
         except ENGINE_ERRORS as error:
             raise NoEngine(
-                f"no Docker engine answers at {os.environ.get('DOCKER_HOST', 'the usual socket')}: {error}",
+                f"no Docker engine answers at {os.environ.get('DOCKER_HOST') or _USUAL}: {error}",
                 help="start one or set DOCKER_HOST; --engine local needs none",
             ) from error
         return cls(client, images=images, folders=folders)
@@ -125,6 +129,13 @@ class DockerEngine:
         with suppress(*ENGINE_ERRORS):
             self._client.close()
 
+    def local_image(self, name: str) -> str | None:
+        """The id of an image that the engine has, as ``tinsmith lock --base-image`` takes it."""
+        try:
+            return self._client.images.get(name).id
+        except ImageNotFound:
+            return None
+
     def _create(self, name: str, step: Step, user: tuple[int, int], mounts: list[Mount]) -> None:
         account = f"{user[0]}:{user[1]}"
         try:
@@ -157,8 +168,16 @@ class DockerEngine:
         except ENGINE_ERRORS as error:
             raise engine_lost(name, error) from error
         finally:
-            attached.close()
+            detach(attached)
         return ended(self._client, name)
+
+
+def _knock(address: str) -> None:
+    """OSError if nobody listens on the Unix socket of ``address``: asked here, as the SDK would leak its socket."""
+    if address.startswith("unix:"):
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_PING_SECONDS)
+            knocking.connect(address.removeprefix("unix:").replace("//", "", 1))
 
 
 def _user() -> tuple[int, int]:

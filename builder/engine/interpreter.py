@@ -46,9 +46,7 @@ def usable(candidate: Path, version: str) -> Path | None:
     It is run to find out: a pyenv shim or a broken installation looks like one and is not.
     """
     try:
-        done = subprocess.run(
-            [str(candidate), "-I", "-c", _ASK], capture_output=True, timeout=20, check=True, cwd="/"
-        )
+        done = subprocess.run([str(candidate), "-I", "-c", _ASK], capture_output=True, timeout=20, check=True, cwd="/")
         found, _, wide, executable = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None

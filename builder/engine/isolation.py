@@ -84,8 +84,9 @@ def isolated(
         wrapped += ["--pid", "--fork", "--kill-child", "--mount-proc"] if isolation.processes else []
         wrapped += ["--mount"] if isolation.files != "none" else []
     if isolation.files != "none":
-        script = _mounts(isolation, read_only, writable)
-        wrapped += ["sh", "-euc", f'{script}\nexec "$@"', "step"]
+        # The shell stays: as the first process of a namespace, the step could not be killed by its own signals.
+        script = _mounts(isolation, read_only, writable) + '\n"$@" || exit $?'
+        wrapped += ["sh", "-euc", script, "step"]
     return [*wrapped, *command]
 
 

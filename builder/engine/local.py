@@ -61,14 +61,10 @@ class LocalEngine:
         output, steps = workspace.output.resolve(), workspace.steps.resolve()
         with tempfile.TemporaryDirectory(prefix="tinsmith-step-") as folder:
             home = Path(folder).resolve()
-            document = request(
-                step, workspace, {name: str(path) for name, path in inputs.items()}, str(output)
-            )
+            document = request(step, workspace, {name: str(path) for name, path in inputs.items()}, str(output))
             (home / "request.json").write_text(json.dumps(document))
             command = [str(virtualenv / "bin" / "python"), str(steps / ENTRY), str(home / "request.json")]
-            command = isolated(
-                self._isolation, command, [*inputs.values(), steps, virtualenv], [output, home]
-            )
+            command = isolated(self._isolation, command, [*inputs.values(), steps, virtualenv], [output, home])
             env = environment(step, f"{virtualenv / 'bin'}:/usr/local/bin:/usr/bin:/bin", str(home))
             said = StepOutput(emit)
             code = _supervise(command, env, home, said, step)
@@ -82,9 +78,7 @@ class LocalEngine:
         return ensure_environment(toolchain, self._folders(toolchain.name), self._cache, emit)
 
 
-def _supervise(
-    command: Sequence[str], env: dict[str, str], folder: Path, said: StepOutput, step: Step
-) -> int:
+def _supervise(command: Sequence[str], env: dict[str, str], folder: Path, said: StepOutput, step: Step) -> int:
     """Runs ``command`` to its end and returns its exit code; nothing that it started outlives this call."""
     process = subprocess.Popen(
         command,
@@ -112,9 +106,7 @@ def _supervise(
             said.finish()
 
 
-def _follow(
-    process: subprocess.Popen[bytes], streams: dict[Stream, IO[bytes]], said: StepOutput, step: Step
-) -> None:
+def _follow(process: subprocess.Popen[bytes], streams: dict[Stream, IO[bytes]], said: StepOutput, step: Step) -> None:
     """Reads both streams to their end, watching memory meanwhile.
 
     A process that the step left in the background may hold the streams open: they are not waited for.
