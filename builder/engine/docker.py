@@ -47,8 +47,8 @@ _ANSWER_SECONDS = 60
 class DockerEngine:
     """Steps in containers with no network, no capabilities and a read-only root.
 
-    ``images`` maps toolchain names to images to pull instead of building; ``folders`` finds a toolchain's
-    folder by its name.
+    ``client`` is the connection that it uses; ``images`` maps toolchain names to images to pull instead of
+    building; ``folders`` finds a toolchain's folder by its name.
     """
 
     name = "docker"
@@ -60,7 +60,7 @@ class DockerEngine:
         images: Mapping[str, str] | None = None,
         folders: Callable[[str], Path] = toolchain_folder,
     ) -> None:
-        self._client = client
+        self.client = client
         self._images = dict(images or {})
         self._folders = folders
         self._ready: dict[str, str] = {}
@@ -95,11 +95,11 @@ class DockerEngine:
     def prepare(self, toolchain: Toolchain, emit: Emit) -> None:
         if toolchain.digest in self._ready:
             return
-        if count := sweep(self._client):
+        if count := sweep(self.client):
             emit("message", {"text": f"removed {count} container(s) of a build that was killed"})
         reference = self._images.get(toolchain.name)
         folder = self._folders(toolchain.name)
-        self._ready[toolchain.digest] = ensure_image(self._client, toolchain, folder, reference, emit)
+        self._ready[toolchain.digest] = ensure_image(self.client, toolchain, folder, reference, emit)
 
     def run(self, step: Step, workspace: Workspace, emit: Emit) -> None:
         self.prepare(step.toolchain, emit)
@@ -114,10 +114,10 @@ class DockerEngine:
                 self._create(name, step, user, mounts)
                 code, memory_ran_out = self._follow(name, said)
             except (KeyboardInterrupt, SystemExit):
-                stop(self._client, name, _GRACE_SECONDS)
+                stop(self.client, name, _GRACE_SECONDS)
                 raise
             finally:
-                remove(self._client, name)
+                remove(self.client, name)
                 give(output, (os.getuid(), os.getgid()))
                 said.finish()
         if memory_ran_out:
@@ -127,12 +127,12 @@ class DockerEngine:
 
     def close(self) -> None:
         with suppress(*ENGINE_ERRORS):
-            self._client.close()
+            self.client.close()
 
     def local_image(self, name: str) -> str | None:
         """The id of an image that the engine has, as ``tinsmith lock --base-image`` takes it."""
         try:
-            return self._client.images.get(name).id
+            return self.client.images.get(name).id
         except ImageNotFound:
             return None
 
@@ -140,8 +140,8 @@ class DockerEngine:
         account = f"{user[0]}:{user[1]}"
         try:
             # A limit above what the machine has is refused by the daemon.
-            cpus = min(step.threads, int(self._client.info()["NCPU"]))
-            self._client.containers.create(
+            cpus = min(step.threads, int(self.client.info()["NCPU"]))
+            self.client.containers.create(
                 self._ready[step.toolchain.digest],
                 ["python", f"{_ROOT}/steps/{ENTRY}", f"{_ROOT}/request.json"],
                 name=name,
@@ -158,18 +158,18 @@ class DockerEngine:
 
     def _follow(self, name: str, said: StepOutput) -> tuple[int, bool]:
         try:
-            attached = attach(self._client, name)
+            attached = attach(self.client, name)
         except ENGINE_ERRORS as error:
             raise engine_lost(name, error) from error
         try:
-            self._client.api.start(name)
-            for stream, data in frames(self._client, name, attached):
+            self.client.api.start(name)
+            for stream, data in frames(self.client, name, attached):
                 said.feed(stream, data)
         except ENGINE_ERRORS as error:
             raise engine_lost(name, error) from error
         finally:
             detach(attached)
-        return ended(self._client, name)
+        return ended(self.client, name)
 
 
 def _knock(address: str) -> None:
