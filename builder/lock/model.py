@@ -1,0 +1,86 @@
+"""What a lock says: for every name in a manifest, the digest it stood for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, StringConstraints, model_validator
+
+from builder.digest import Digest, digest_json
+from builder.manifest.fields import Name, Part, Problem, refuse
+
+if TYPE_CHECKING:
+    from builder.plan.step import Toolchain
+
+SCHEMA = 1
+
+Sha256 = Annotated[Digest, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class LockedToolchain(Part):
+    """A toolchain as it was: ``digest`` covers the rest and the toolchain's name."""
+
+    python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
+    base_image: Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-zA-Z0-9._/:-]*@)?sha256:[0-9a-f]{64}$")]
+    requirements: Sha256
+    dockerfile: Sha256
+    digest: Sha256
+
+    def identity(self, name: str) -> dict[str, Any]:
+        """What ``digest`` is taken over."""
+        return {"name": name, **self.model_dump(mode="json", exclude={"digest"})}
+
+
+class LockedDataset(Part):
+    """A source's content. ``folders`` are those that count; ``git`` and ``commit`` say where it was, if in git."""
+
+    name: Name
+    digest: Sha256
+    files: Annotated[int, Field(ge=1)]
+    bytes: Annotated[int, Field(ge=0)]
+    folders: tuple[str, ...]
+    git: str | None = None
+    commit: str | None = None
+
+
+class Lock(Part):
+    """Valid for one manifest only: the one whose digest is ``manifest_digest``."""
+
+    schema_version: Annotated[int, Field(alias="schema", ge=SCHEMA, le=SCHEMA)] = SCHEMA
+    manifest_digest: Sha256
+    toolchains: dict[str, LockedToolchain]
+    dataset: LockedDataset | None = None
+
+    @model_validator(mode="after")
+    def _digests_agree(self) -> Lock:
+        edited = [name for name, item in self.toolchains.items() if digest_json(item.identity(name)) != item.digest]
+        if edited:
+            raise refuse(
+                *(
+                    Problem(
+                        "inconsistent-lock",
+                        f"the digest of toolchain {name} is not that of its entries",
+                        "a lock is not edited by hand: make it again with 'tinsmith lock'",
+                        ("toolchains", name, "digest"),
+                    )
+                    for name in edited
+                )
+            )
+        return self
+
+    def toolchain(self, name: str) -> Toolchain:
+        """The toolchain called ``name``; ValueError if it is not locked."""
+        # Here and not above: plan is made from locks, its package may import this module.
+        from builder.plan.step import Toolchain
+
+        found = self.toolchains.get(name)
+        if found is None:
+            raise ValueError(f"toolchain {name} is not locked")
+        return Toolchain(
+            name=name,
+            python=found.python,
+            base_image=found.base_image,
+            requirements_digest=found.requirements,
+            dockerfile_digest=found.dockerfile,
+            digest=found.digest,
+        )
