@@ -23,7 +23,8 @@ ADDRESS_SPACE = 8 << 30
 
 
 def trial(model, spec, order, threads=1, warm_up=0, runs=1):
-    """Runs ``model`` (a path) in a child; returns {"latency_ms": [..], "peak_memory_mb", "load_ms"}.
+    """Runs ``model`` (a path) in a child; returns {"latency_ms": [..], "load_ms", "peak_memory_mb",
+    "runtime_memory_mb"}; the last is what Python and the runtime take before the model is there.
 
     Failure ``model-crash`` if the runtime dies or hangs, else whatever Failure the child met.
     """
@@ -60,6 +61,7 @@ def _death(status):
 def _child(request):
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    idle = peak_memory_mb()
     began = time.perf_counter()
     with open(request["model"], "rb") as stream:
         content = stream.read()
@@ -80,6 +82,7 @@ def _child(request):
         "latency_ms": latency,
         "load_ms": (loaded - began) * 1000.0,
         "peak_memory_mb": peak_memory_mb(),
+        "runtime_memory_mb": idle,
     }
 
 

@@ -53,6 +53,18 @@ def check_input(spec):
     return spec
 
 
+def order_of(outputs):
+    """Roles of the output tensors in turn, from an output description (``outputs.json``)."""
+    try:
+        order = [tensor["meaning"] for tensor in sorted(outputs["tensors"], key=lambda tensor: tensor["index"])]
+        known = sorted(order) == sorted(ROLES) and outputs["index_base"] == 0
+    except (KeyError, TypeError):
+        known = False
+    if not known:
+        raise contract.Failure("model-output", "the description of the model's outputs is incomplete")
+    return order
+
+
 class Detector:
     """A loaded model. Failure ``model-…`` if the file is no such model or does not run.
 
@@ -86,10 +98,10 @@ class Detector:
 
     def _find_outputs(self, order):
         details = self._interpreter.get_output_details()
-        if len(details) != 4 or sorted(order) != sorted(ROLES):
+        if len(details) != len(ROLES):
             raise contract.Failure(
                 "model-output",
-                "a detector has 4 output tensors (%s), this model has %d" % (", ".join(order), len(details)),
+                "a detector has 4 output tensors (%s), this model has %d" % (", ".join(ROLES), len(details)),
             )
         found = dict(zip(order, details))
         shapes = {role: tuple(int(n) for n in detail["shape"]) for role, detail in found.items()}

@@ -1,0 +1,75 @@
+"""Gathers what is released: the model, its labels, all that a program must know to use it, and its figures."""
+import os
+import shutil
+
+import contract
+
+FORMAT = 1
+
+
+def main(request):
+    """Writes model.tflite, labels.txt, metadata.json, detections.png and metrics.json. Byte-reproducible.
+
+    Failure ``package-metrics`` if the figures were measured on another file than the one released.
+    """
+    params = request.params
+    model = contract.input_path(request, "converted", "model.tflite")
+    metrics = contract.read_json(contract.input_path(request, "verified", "metrics.json"))
+    if metrics["model_digest"] != "sha256:" + contract.sha256_of(model):
+        raise contract.Failure("package-metrics", "the metrics were measured on another model than the one released")
+    shutil.copyfile(model, contract.output_path(request, "model.tflite"))
+    for name in ("detections.png", "metrics.json"):
+        shutil.copyfile(contract.input_path(request, "verified", name), contract.output_path(request, name))
+    with open(contract.output_path(request, "labels.txt"), "w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(label + "\n" for label in params["classes"])
+    files = {}
+    for name in ("detections.png", "labels.txt", "metrics.json", "model.tflite"):
+        path = contract.output_path(request, name)
+        files[name] = {"digest": "sha256:" + contract.sha256_of(path), "size": os.path.getsize(path)}
+    split = contract.read_json(contract.input_path(request, "data", "split.json"))
+    source = contract.read_json(contract.input_path(request, "graph", "input.json"))
+    outputs = contract.read_json(contract.input_path(request, "graph", "outputs.json"))
+    contract.write_json(
+        contract.output_path(request, "metadata.json"), describe(params, source, outputs, metrics, split, files)
+    )
+
+
+def describe(params, source, outputs, metrics, split, files):
+    """metadata.json: how to feed the model, how to read its answer, how good it is, where it comes from.
+
+    ``source`` and ``outputs`` are what export derived from the network; ``split`` is ingest's split.json.
+    """
+    release = params["release"]
+    return {
+        "format": FORMAT,
+        "name": params["name"],
+        "version": params["version"],
+        "task": "object-detection",
+        "license": release["license"],
+        "description": release["description"],
+        "authors": release["authors"],
+        "architecture": {
+            "name": params["model"]["architecture"],
+            "depth_multiplier": params["model"]["depth_multiplier"],
+        },
+        "quantization": params["quantization"],
+        "input": source,
+        "outputs": outputs,
+        "labels": {"names": params["classes"], "index_base": outputs["index_base"], "file": "labels.txt"},
+        "metrics": {
+            "stages": metrics["stages"],
+            "constant_baseline": {name: metrics["constant_baseline"][name] for name in ("map", "map50")},
+            "images": metrics["images"],
+            "score_threshold": metrics["score_threshold"],
+            "model_digest": metrics["model_digest"],
+        },
+        "dataset": {
+            "digest": params["dataset_digest"],
+            "splits": {
+                name: {"digest": part["digest"], "images": len(part["images"])} for name, part in split.items()
+            },
+        },
+        "toolchains": params["toolchains"],
+        "manifest_digest": params["manifest_digest"],
+        "files": files,
+    }

@@ -1,0 +1,162 @@
+"""Scores the model in every form it took, all on the same pictures, with one oracle and one threshold.
+
+The frozen graph and the .tflite were run by TensorFlow 1.15 in ``infer``; here ai-edge-litert runs the same
+bytes on the same pixels. Beside the figures stand what a constant answer would score, how far the stages are
+apart, and whether the model looks at the picture at all. Nothing is judged here: the budgets are the plan's.
+"""
+import hashlib
+import os
+
+import numpy as np
+from PIL import Image
+
+import baseline
+import coco_metrics
+import contract
+import degenerate
+import drawing
+import isolated
+import litert
+import parity
+
+SHOWN = 12
+DRAWN_FROM = 0.5
+"""Least score of the detections in detections.png."""
+
+STAGES = ("frozen", "tflite_tf1", "tflite_litert")
+
+
+def main(request):
+    """Writes metrics.json and detections.png."""
+    truth = contract.read_json(contract.input_path(request, "inferred", "eval.json"))
+    stages, raw = {}, {}
+    for name in STAGES[:2]:
+        stages[name], raw[name] = _read_stage(contract.input_path(request, "inferred", name + ".npz"), truth)
+    model = contract.input_path(request, "converted", "model.tflite")
+    stages["tflite_litert"], raw["tflite_litert"], pictures = _run_litert(request, model, truth, len(raw["frozen"][0]))
+    contract.emit("progress", stage="metrics", step=0, steps=len(STAGES) + 1)
+    metrics = figures(truth, stages, raw)
+    metrics["runtimes"] = _runtimes(request)
+    metrics["score_threshold"] = float(request.params["model"]["nms"]["score_threshold"])
+    metrics["images_digest"] = pictures
+    metrics["size"] = os.path.getsize(model)
+    metrics["model_digest"] = "sha256:" + contract.sha256_of(model)
+    contract.write_json(contract.output_path(request, "metrics.json"), metrics)
+    image = overview(request, truth, stages["tflite_litert"], metrics)
+    with open(contract.output_path(request, "detections.png"), "wb") as stream:
+        stream.write(drawing.png(image))
+
+
+def figures(truth, stages, raw):
+    """The body of metrics.json.
+
+    ``truth``: COCO dict; ``stages``: {name: [(boxes, scores, classes)]}, a picture each in the order of ids;
+    ``raw``: {name: (box encodings, class scores)} of the first pictures.
+    """
+    oracle, images = coco_metrics.load_truth(truth), _images(truth)
+    scored = {}
+    for number, (name, answers) in enumerate(sorted(stages.items()), 1):
+        rows = [row for image, answer in zip(images, answers) for row in coco_metrics.pixel_rows(image, *answer)]
+        scored[name] = coco_metrics.evaluate(oracle, rows)
+        contract.emit("progress", stage="metrics", step=number, steps=len(stages) + 1)
+    pairs = {}
+    for first, second in (STAGES[:2], STAGES[::2], STAGES[1:]):
+        pairs["%s:%s" % (first, second)] = dict(
+            parity.compare(stages[first], stages[second]), raw=parity.heads(raw[first], raw[second])
+        )
+    return {
+        "stages": scored,
+        "constant_baseline": baseline.constant_answer(truth),
+        "parity": pairs,
+        "degenerate": degenerate.judge(stages["tflite_litert"], truth),
+        "images": len(images),
+    }
+
+
+def overview(request, truth, answers, metrics):
+    """The first evaluation pictures in the order of their ids (not chosen), detections over annotations."""
+    images, tiles, side = _images(truth), [], 320
+    for image, (boxes, scores, classes) in list(zip(images, answers))[:SHOWN]:
+        picture = Image.fromarray(_pixels(request, image["id"]))
+        picture = drawing.fitted(picture, (image["width"], image["height"]), side)
+        scale = picture.width / float(image["width"]), picture.height / float(image["height"])
+        annotated = [row["bbox"] for row in truth["annotations"] if row["image_id"] == image["id"]]
+        annotated = [
+            (x * scale[0], y * scale[1], (x + w) * scale[0], (y + h) * scale[1]) for x, y, w, h in annotated
+        ]
+        kept = scores >= DRAWN_FROM
+        corners = boxes[kept][:, [1, 0, 3, 2]] * ([picture.width, picture.height] * 2)
+        picture = drawing.draw_truth(picture, annotated)
+        picture = drawing.draw(picture, corners, classes[kept].tolist(), scores[kept].tolist(), request.params["classes"])
+        tiles.append((picture, _shortened(image["file_name"])))
+    score = metrics["stages"]["tflite_litert"]
+    title = "mAP@0.5 %.3f, mAP %.3f on %d pictures (a constant answer: %.3f, %.3f)" % (
+        score["map50"], score["map"], metrics["images"],
+        metrics["constant_baseline"]["map50"], metrics["constant_baseline"]["map"],
+    )  # fmt: skip
+    return drawing.sheet(tiles, title + "  |  first %d, score from %.1f; dashed: annotated" % (len(tiles), DRAWN_FROM))
+
+
+def _run_litert(request, model, truth, raw_pictures):
+    """(answers, raw heads of the first ``raw_pictures``, digest of the pixels) of the .tflite in ai-edge-litert."""
+    spec = litert.check_input(contract.read_json(contract.input_path(request, "graph", "input.json")))
+    order = litert.order_of(contract.read_json(contract.input_path(request, "graph", "outputs.json")))
+    isolated.trial(model, spec, order)
+    with open(model, "rb") as stream:
+        detector = litert.Detector(stream.read(), spec, order, request.threads)
+    least = float(request.params["model"]["nms"]["score_threshold"])
+    images, answers, heads, digest = _images(truth), [], [], hashlib.sha256()
+    for number, image in enumerate(images, 1):
+        pixels = _pixels(request, image["id"])
+        if pixels.shape != tuple(spec["shape"][1:]):
+            raise contract.Failure(
+                "verify-input", "picture %d is %s, the model takes %s" % (image["id"], pixels.shape, spec["shape"])
+            )
+        digest.update(b"%d:" % image["id"] + pixels.tobytes())
+        boxes, scores, classes = detector.detect(pixels)
+        kept = scores >= np.float32(least)
+        answers.append((boxes[kept], scores[kept], classes[kept]))
+        if len(heads) < raw_pictures:
+            found = detector.raw_heads()
+            if found is None:
+                raise contract.Failure("model-output", "the model has no %s operator" % litert.POSTPROCESS)
+            heads.append(found)
+        if number % 20 == 0 or number == len(images):
+            contract.emit("progress", stage="ai-edge-litert", step=number, steps=len(images))
+    stacked = tuple(np.stack(part) for part in zip(*heads)) if heads else (np.zeros(0), np.zeros(0))
+    return answers, stacked, "sha256:" + digest.hexdigest()
+
+
+def _read_stage(path, truth):
+    """(answers, raw heads) of a stage that ``infer`` ran. Failure if it is not about these pictures."""
+    with np.load(path, allow_pickle=False) as arrays:
+        ids, count = arrays["image_id"].tolist(), arrays["count"].tolist()
+        if ids != [image["id"] for image in _images(truth)]:
+            raise contract.Failure("verify-input", "%s and eval.json name different pictures" % os.path.basename(path))
+        parts = [arrays[name] for name in ("boxes", "scores", "classes")]
+        answers = [tuple(part[row][:number] for part in parts) for row, number in enumerate(count)]
+        return answers, (arrays["raw_boxes"], arrays["raw_scores"])
+
+
+def _images(truth):
+    return sorted(truth["images"], key=lambda image: image["id"])
+
+
+def _pixels(request, image_id):
+    path = contract.input_path(request, "inferred", "inputs", "%d.png" % image_id)
+    with Image.open(path, formats=["PNG"]) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _runtimes(request):
+    """Name and version of what ran each stage; ``infer`` says what it used."""
+    path = contract.input_path(request, "inferred", "runtimes.json")
+    if os.path.exists(path):
+        found = contract.read_json(path)
+    else:
+        found = {name: {"name": "tensorflow", "version": "1.15"} for name in STAGES[:2]}
+    return dict(found, tflite_litert=litert.runtime())
+
+
+def _shortened(name, most=38):
+    return name if len(name) <= most else name[: most - 1] + "…"
