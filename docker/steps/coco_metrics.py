@@ -3,14 +3,14 @@
 Every stage of a build (frozen graph, .tflite in either runtime, constant baseline) is scored here, with the
 same ground truth and the same detections per picture.
 """
+
 import contextlib
 import io
 
+import contract
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-
-import contract
 
 MAX_DETECTIONS = (1, 10, 100)
 
@@ -55,17 +55,7 @@ def evaluate(truth, rows):
     Returns map, map50, map75 and ar1, ar10, ar100 as the mean over the classes that have boxes, and
     ``per_class``: {name: {"ap", "ap50", "ar100", "boxes"}}; 0 to 1, rounded to 6 digits.
     """
-    annotations = []
-    for number, row in enumerate(rows, 1):
-        width, height = row["bbox"][2:]
-        annotations.append(dict(row, id=number, iscrowd=0, area=width * height))
-    answers = _indexed(dict(truth.dataset, annotations=annotations))
-    with contextlib.redirect_stdout(io.StringIO()):
-        judge = COCOeval(truth, answers, "bbox")
-        judge.params.maxDets = list(MAX_DETECTIONS)
-        judge.params.areaRng, judge.params.areaRngLbl = judge.params.areaRng[:1], ["all"]
-        judge.evaluate()
-        judge.accumulate()
+    judge = _judged(truth, rows)
     precision = judge.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, class]
     recall = judge.eval["recall"][:, :, 0, :]  # [IoU, class, detections]
     ious = judge.params.iouThrs
@@ -89,6 +79,28 @@ def evaluate(truth, rows):
         "ar100": _mean(recall[:, :, 2]),
         "per_class": per_class,
     }
+
+
+def ap50(truth, rows):
+    """Only the map50 of :func:`evaluate`, for searches: several times faster."""
+    return _mean(_judged(truth, rows, np.array([0.5])).eval["precision"][0, :, :, 0, -1])
+
+
+def _judged(truth, rows, thresholds=None):
+    annotations = []
+    for number, row in enumerate(rows, 1):
+        width, height = row["bbox"][2:]
+        annotations.append(dict(row, id=number, iscrowd=0, area=width * height))
+    answers = _indexed(dict(truth.dataset, annotations=annotations))
+    with contextlib.redirect_stdout(io.StringIO()):
+        judge = COCOeval(truth, answers, "bbox")
+        judge.params.maxDets = list(MAX_DETECTIONS)
+        judge.params.areaRng, judge.params.areaRngLbl = judge.params.areaRng[:1], ["all"]
+        if thresholds is not None:
+            judge.params.iouThrs = thresholds
+        judge.evaluate()
+        judge.accumulate()
+    return judge
 
 
 def _indexed(dataset):

@@ -5,9 +5,9 @@ tell. Here the best detections of all pictures are compared with each other. Two
 answer* if the boxes overlap by at least SAME_BOX, the classes agree and the scores differ by at most
 SAME_SCORE. Even on portraits of one animal, real boxes do that in a few pairs of a hundred.
 """
-import numpy as np
 
 import geometry
+import numpy as np
 
 SAME_BOX = 0.8
 SAME_SCORE = 0.1

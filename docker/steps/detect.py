@@ -1,16 +1,16 @@
 """Runs a released model on pictures and draws what it finds, at the pictures' full size."""
+
 import io
 import os
-
-import numpy as np
-from PIL import Image
 
 import contract
 import dataset
 import drawing
 import isolated
 import litert
+import numpy as np
 import pictures
+from PIL import Image
 
 
 def main(request):

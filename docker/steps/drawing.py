@@ -1,4 +1,5 @@
 """Draws detections on pictures so that they can be read: boxes, labels, scores, one colour a class."""
+
 import io
 
 from PIL import Image, ImageDraw, ImageFont
@@ -31,10 +32,16 @@ def draw(image, boxes, labels, scores, names):
     for index in order:
         pen.rectangle(_inside(boxes[index], image.size), outline=(0, 0, 0), width=unit + 2)
         pen.rectangle(_inside(boxes[index], image.size, 1), outline=colour_of(labels[index]), width=unit)
-    # Labels last: a box must not run through the label of another.
-    for index in order:
+    # Labels last: a box must not run through the label of another. The best one chooses its place first.
+    taken = []
+    for index in reversed(order):
         text = "%s %d%%" % (_name(names, labels[index]), round(100 * scores[index]))
-        _tag(pen, image.size, _inside(boxes[index], image.size), text, colour_of(labels[index]), font, unit)
+        _, _, right, bottom = pen.textbbox((0, 0), text, font=font)
+        place = _place(_inside(boxes[index], image.size), right + 2 * unit + 2, bottom + unit + 1, image.size, taken)
+        taken.append(place)
+        colour = colour_of(labels[index])
+        pen.rectangle(place, fill=colour)
+        pen.text((place[0] + unit + 1, place[1]), text, fill=_ink_on(colour), font=font)
     return image
 
 
@@ -106,15 +113,25 @@ def _name(names, label):
     return names[label] if 0 <= label < len(names) else "class %d" % label
 
 
-def _tag(pen, size, box, text, colour, font, unit):
-    """A filled label above the box, or inside its top edge where there is no room, always on the picture."""
-    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    width, height = right + 2 * unit + 2, bottom + unit + 1
-    x = max(0, min(box[0], size[0] - width))
-    y = box[1] - height if box[1] >= height else min(box[1], max(0, size[1] - height))
-    pen.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+def _place(box, width, height, size, taken):
+    """Where a label of width x height goes: at the first corner of ``box`` where it covers no label in ``taken``.
+
+    Above the box, else inside its top or bottom edge, else below; always on the picture of ``size``.
+    """
+    left, right = max(0, min(box[0], size[0] - width)), max(0, min(box[2] - width + 1, size[0] - width))
+    rows = [box[1] - height, box[1], box[3] - height + 1, box[3] + 1]
+    places = [(x, y, x + width - 1, y + height - 1) for y in rows for x in (left, right) if 0 <= y <= size[1] - height]
+    free = [place for place in places if not any(_touch(place, other) for other in taken)]
+    return (free or places or [(left, 0, left + width - 1, height - 1)])[0]
+
+
+def _touch(one, other):
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+
+
+def _ink_on(colour):
     light = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 110
-    pen.text((x + unit + 1, y), text, fill=(0, 0, 0) if light else (255, 255, 255), font=font)
+    return (0, 0, 0) if light else (255, 255, 255)
 
 
 def _dash(pen, line):

@@ -1,4 +1,5 @@
 """Overlap of boxes."""
+
 import numpy as np
 
 

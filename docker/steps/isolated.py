@@ -3,6 +3,7 @@
 The child loads the model, runs it a few times on a fixed picture and reports what that took. Being fresh, it
 also tells the memory that a program needs which does nothing but run this model.
 """
+
 import json
 import os
 import resource
@@ -10,10 +11,9 @@ import subprocess
 import sys
 import time
 
-import numpy as np
-
 import contract
 import litert
+import numpy as np
 
 TIMEOUT = 300
 """Seconds that the child may take."""

@@ -3,13 +3,13 @@
 How to feed the model and how to read its answer come from the build (``input.json`` and ``outputs.json``, or
 the same two objects inside a release's ``metadata.json``); nothing about normalisation is typed here.
 """
+
 import importlib.metadata
 
+import contract
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
-
-import contract
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
 ROLES = ("boxes", "classes", "scores", "count")

@@ -1,11 +1,11 @@
 """Latency and memory of the released .tflite in ai-edge-litert, on this machine, which is named."""
-import platform
 
-import numpy as np
+import platform
 
 import contract
 import isolated
 import litert
+import numpy as np
 
 WARM_UP = 10
 RUNS = 50

@@ -1,4 +1,5 @@
 """Gathers what is released: the model, its labels, all that a program must know to use it, and its figures."""
+
 import os
 import shutil
 
@@ -58,16 +59,14 @@ def describe(params, source, outputs, metrics, split, files):
         "labels": {"names": params["classes"], "index_base": outputs["index_base"], "file": "labels.txt"},
         "metrics": {
             "stages": metrics["stages"],
-            "constant_baseline": {name: metrics["constant_baseline"][name] for name in ("map", "map50")},
+            "constant_baseline": metrics["constant_baseline"],
             "images": metrics["images"],
             "score_threshold": metrics["score_threshold"],
             "model_digest": metrics["model_digest"],
         },
         "dataset": {
             "digest": params["dataset_digest"],
-            "splits": {
-                name: {"digest": part["digest"], "images": len(part["images"])} for name, part in split.items()
-            },
+            "splits": {name: {"digest": part["digest"], "images": len(part["images"])} for name, part in split.items()},
         },
         "toolchains": params["toolchains"],
         "manifest_digest": params["manifest_digest"],

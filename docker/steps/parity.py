@@ -1,7 +1,7 @@
 """How far two stages of a build are apart: their detections matched one to one, and their raw heads."""
-import numpy as np
 
 import geometry
+import numpy as np
 
 FLOOR = 0.01
 """Detections below this score are not compared: at the tail, ties decide which of them are kept at all."""

@@ -4,11 +4,9 @@ The frozen graph and the .tflite were run by TensorFlow 1.15 in ``infer``; here 
 bytes on the same pixels. Beside the figures stand what a constant answer would score, how far the stages are
 apart, and whether the model looks at the picture at all. Nothing is judged here: the budgets are the plan's.
 """
+
 import hashlib
 import os
-
-import numpy as np
-from PIL import Image
 
 import baseline
 import coco_metrics
@@ -17,7 +15,9 @@ import degenerate
 import drawing
 import isolated
 import litert
+import numpy as np
 import parity
+from PIL import Image
 
 SHOWN = 12
 DRAWN_FROM = 0.5
@@ -80,17 +80,15 @@ def overview(request, truth, answers, metrics):
         picture = Image.fromarray(_pixels(request, image["id"]))
         picture = drawing.fitted(picture, (image["width"], image["height"]), side)
         scale = picture.width / float(image["width"]), picture.height / float(image["height"])
-        annotated = [row["bbox"] for row in truth["annotations"] if row["image_id"] == image["id"]]
-        annotated = [
-            (x * scale[0], y * scale[1], (x + w) * scale[0], (y + h) * scale[1]) for x, y, w, h in annotated
-        ]
+        found = [row["bbox"] for row in truth["annotations"] if row["image_id"] == image["id"]]
+        annotated = [(x * scale[0], y * scale[1], (x + w) * scale[0], (y + h) * scale[1]) for x, y, w, h in found]
         kept = scores >= DRAWN_FROM
         corners = boxes[kept][:, [1, 0, 3, 2]] * ([picture.width, picture.height] * 2)
-        picture = drawing.draw_truth(picture, annotated)
-        picture = drawing.draw(picture, corners, classes[kept].tolist(), scores[kept].tolist(), request.params["classes"])
+        labels, names = classes[kept].tolist(), request.params["classes"]
+        picture = drawing.draw(drawing.draw_truth(picture, annotated), corners, labels, scores[kept].tolist(), names)
         tiles.append((picture, _shortened(image["file_name"])))
     score = metrics["stages"]["tflite_litert"]
-    title = "mAP@0.5 %.3f, mAP %.3f on %d pictures (a constant answer: %.3f, %.3f)" % (
+    title = "mAP@0.5 %.3f, mAP %.3f on %d pictures (one constant box: %.3f, %.3f)" % (
         score["map50"], score["map"], metrics["images"],
         metrics["constant_baseline"]["map50"], metrics["constant_baseline"]["map"],
     )  # fmt: skip
@@ -150,11 +148,7 @@ def _pixels(request, image_id):
 
 def _runtimes(request):
     """Name and version of what ran each stage; ``infer`` says what it used."""
-    path = contract.input_path(request, "inferred", "runtimes.json")
-    if os.path.exists(path):
-        found = contract.read_json(path)
-    else:
-        found = {name: {"name": "tensorflow", "version": "1.15"} for name in STAGES[:2]}
+    found = contract.read_json(contract.input_path(request, "inferred", "runtimes.json"))
     return dict(found, tflite_litert=litert.runtime())
 
 

@@ -50,9 +50,7 @@ def answer(*rows: tuple[int, float, list[float]]) -> Answer:
 
 def evaluate(truth: dict[str, Any], answers: list[Answer]) -> dict[str, Any]:
     rows = [
-        row
-        for image, one in zip(truth["images"], answers, strict=True)
-        for row in coco_metrics.pixel_rows(image, *one)
+        row for image, one in zip(truth["images"], answers, strict=True) for row in coco_metrics.pixel_rows(image, *one)
     ]
     return coco_metrics.evaluate(coco_metrics.load_truth(truth), rows)
 
@@ -136,6 +134,8 @@ def test_baseline_finds_the_box_that_fits_all() -> None:
     assert found["per_class"]["b"]["ap50"] < 0.3
     (first, *_) = found["boxes"]["a"]
     assert geometry.iou_matrix([first], [[0.1, 0.12, 0.5, 0.52]])[0, 0] > 0.9
+    assert len(found["boxes"]["a"]) == 1
+    assert found["several_boxes"]["map50"] >= found["map50"]
     assert found == baseline.constant_answer(truth)
 
 
@@ -143,6 +143,13 @@ def test_baseline_is_low_where_objects_lie_anywhere() -> None:
     state = np.random.RandomState(0)
     truth = truth_of([[(0, [*state.uniform(0, 80, 2), 15.0, 15.0])] for _ in range(40)])
     assert baseline.constant_answer(truth)["map50"] < 0.1
+
+
+def test_several_constant_boxes_can_do_better_than_one() -> None:
+    truth = truth_of([[(0, BOX if image % 3 else [60, 120, 30, 60])] for image in range(12)])
+    found = baseline.constant_answer(truth)
+    assert len(found["several_boxes"]["boxes"]["a"]) == 2
+    assert found["several_boxes"]["map50"] > found["map50"] + 0.05
 
 
 def test_baseline_copes_with_one_box_and_with_a_class_that_is_nowhere() -> None:
