@@ -72,7 +72,8 @@ def _files(base: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
 
 
 def _check_inside(base: Path, path: Path) -> None:
-    if not path.resolve(strict=True).is_relative_to(base):
+    # realpath, since Path.resolve makes a RuntimeError of a link to itself.
+    if not Path(os.path.realpath(path, strict=True)).is_relative_to(base):
         raise DatasetError(
             f"{path} is a link that leads out of the source", help="copy the data instead", code="dataset-link"
         )

@@ -73,7 +73,7 @@ class _Diagnosis:
     def __init__(self, error: ValidationError, root: Node, model: type[BaseModel], noun: str) -> None:
         self.errors = error.errors(include_url=False)
         self.root, self.model, self.noun = root, model, noun
-        self.missing = {_plain(item["loc"]) for item in self.errors if item["type"] == "missing"}
+        self.missing = {_path_of_key(item["loc"]) for item in self.errors if item["type"] == "missing"}
 
     def all(self) -> list[Diagnostic]:
         unknown = [self.unknown_key(item["loc"]) for item in self.errors if item["type"] == "extra_forbidden"]
@@ -88,7 +88,7 @@ class _Diagnosis:
         return unknown + missing + rest
 
     def unknown_key(self, location: Path) -> Diagnostic:
-        path = _plain(location)
+        path = _path_of_key(location)
         section, key = path[:-1], str(path[-1])
         known = keys_at(self.model, location[:-1])
         parent = node_at(self.root, section)
@@ -184,6 +184,11 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
 
 def _plain(location: Sequence[str | int]) -> Path:
     return tuple(part for part in location if not is_tag(part))
+
+
+def _path_of_key(location: Sequence[str | int]) -> Path:
+    """As ``_plain`` for a location that ends with a key, which may look like a choice of type but is none."""
+    return (*_plain(location[:-1]), location[-1])
 
 
 def _described(value: Any) -> str:

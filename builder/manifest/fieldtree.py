@@ -19,7 +19,7 @@ def keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
 
 def is_tag(part: str | int) -> bool:
     """Is ``part`` of a location the choice of a type, which is not in the file?"""
-    return isinstance(part, str) and part.startswith("<")
+    return isinstance(part, str) and part.startswith("<") and part.endswith(">")
 
 
 def _below(annotation: Any, part: str | int) -> Any:
