@@ -1,0 +1,149 @@
+"""Weights -> frozen inference graph and TFLite graph, by the Object Detection API's own exporters.
+
+Beside the graphs stand ``input.json`` (how to feed the network, asked of the training code) and
+``outputs.json`` (how to read its answer). The same weights give the same bytes.
+"""
+import os
+import re
+import shutil
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+from object_detection import export_tflite_ssd_graph_lib, exporter
+
+import contract
+import frozen
+import normalisation
+import pipeline
+
+INPUT = "normalized_input_image_tensor"
+POSTPROCESS = "TFLite_Detection_PostProcess"
+_STAGES = 3
+
+
+def main(request):
+    """Writes frozen_inference_graph.pb, tflite_graph.pb, input.json and outputs.json."""
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
+    model, classes = request.params["model"], request.params["classes"]
+    weights = contract.input_path(request, "weights", "model.ckpt")
+    if not os.path.exists(weights + ".index"):
+        raise contract.Failure("export-weights", "training left no weights (model.ckpt.index)")
+    # The exporters also write checkpoints and a SavedModel, with bytes that differ from run to run.
+    scratch = tempfile.mkdtemp()
+    try:
+        contract.emit("progress", stage="frozen graph", step=1, steps=_STAGES)
+        frozen.write(
+            contract.output_path(request, "frozen_inference_graph.pb"), _frozen(model, classes, weights, scratch)
+        )
+        contract.emit("progress", stage="TFLite graph", step=2, steps=_STAGES)
+        tflite = _tflite(model, classes, weights, scratch)
+        frozen.write(contract.output_path(request, "tflite_graph.pb"), tflite)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    contract.emit("progress", stage="input and output", step=3, steps=_STAGES)
+    contract.write_json(contract.output_path(request, "input.json"), _describe_input(model, classes))
+    contract.write_json(contract.output_path(request, "outputs.json"), _describe_outputs(model, classes, tflite))
+
+
+def _frozen(model, classes, weights, scratch):
+    config = pipeline.pipeline_config(model, classes)
+    folder = os.path.join(scratch, "frozen")
+    with tf.Graph().as_default():
+        _restoring(exporter.export_inference_graph, "image_tensor", config, weights, folder)
+    return frozen.read(os.path.join(folder, "frozen_inference_graph.pb"))
+
+
+def _tflite(model, classes, weights, scratch):
+    config = pipeline.pipeline_config(model, classes)
+    folder = os.path.join(scratch, "tflite")
+    with tf.Graph().as_default():
+        _restoring(
+            export_tflite_ssd_graph_lib.export_tflite_graph,
+            config,
+            weights,
+            folder,
+            add_postprocessing_op=True,
+            max_detections=model["max_detections"],
+            # One box, one class: otherwise the answer holds each box once per class and crowds out others.
+            max_classes_per_detection=1,
+            detections_per_class=model["max_detections"],
+            use_regular_nms=_nms_mode(model) == "regular",
+        )
+    return frozen.read(os.path.join(folder, "tflite_graph.pb"))
+
+
+def _restoring(export, *arguments, **options):
+    try:
+        export(*arguments, **options)
+    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, tf.errors.DataLossError, ValueError) as error:
+        raise contract.Failure(
+            "export-weights",
+            "the weights do not fit the network: %s" % _reason(str(error)),
+            "the weights were trained with another model section; train again",
+        )
+
+
+def _reason(text):
+    """The one useful sentence in TensorFlow's account of a failed restore."""
+    found = re.search(r"Key \S+ not found in checkpoint|tensor_name = [^\n]*?shape[^\n]*", text)
+    return found.group(0) if found else text.strip().splitlines()[0][:300]
+
+
+def _nms_mode(model):
+    mode = model["nms"].get("mode", "fast")
+    if mode not in ("fast", "regular"):
+        raise contract.Failure("export-nms", "unknown NMS mode %r" % (mode,), "use fast or regular")
+    return mode
+
+
+def _describe_input(model, classes):
+    def preprocess(pixels):
+        with tf.Graph().as_default():
+            # Pixels of the model's own size, so that the resizer in front changes nothing.
+            answer, _ = pipeline.build_model(model, classes, is_training=False).preprocess(tf.constant(pixels))
+            with tf.compat.v1.Session(config=frozen.session_config(1)) as session:
+                return session.run(answer)
+
+    height, width, channels = model["input_shape"]
+    found = normalisation.derive(preprocess, height, width)
+    return dict(
+        found,
+        name=INPUT,
+        shape=[1, height, width, channels],
+        dtype="float32",
+        color="RGB",
+        formula="(pixel - mean) / std",
+        resize="bilinear-antialias",
+    )
+
+
+def _describe_outputs(model, classes, graph):
+    """The four tensors in their order. What the operator was built with is read back from the graph."""
+    node = [node for node in graph.node if node.op == POSTPROCESS][0]
+    most = int(node.attr["max_detections"].i)
+    meanings = (
+        ("boxes", [1, most, 4], "corners as shares of the picture's height and width; may lie outside 0 to 1"),
+        ("classes", [1, most], "class of each box, counted from 0 in the order of the labels"),
+        ("scores", [1, most], "0 to 1, best first"),
+        ("count", [1], "how many rows of the other tensors hold a detection; the rest is undefined"),
+    )
+    tensors = []
+    for index, (meaning, shape, text) in enumerate(meanings):
+        name = POSTPROCESS + (":%d" % index if index else "")
+        tensors.append({"index": index, "name": name, "meaning": meaning, "shape": shape, "dtype": "float32",
+                        "description": text})
+    return {
+        "tensors": tensors,
+        "box_format": "ymin xmin ymax xmax, normalised",
+        "index_base": 0,
+        "classes": len(classes),
+        "max_detections": most,
+        "nms": {
+            "mode": "regular" if node.attr["use_regular_nms"].b else "fast",
+            "max_classes_per_detection": int(node.attr["max_classes_per_detection"].i),
+            # float32 in the graph: the shortest decimals that give these bits.
+            "iou_threshold": float(str(np.float32(node.attr["nms_iou_threshold"].f))),
+            "score_threshold": float(str(np.float32(node.attr["nms_score_threshold"].f))),
+        },
+    }
