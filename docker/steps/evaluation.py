@@ -4,6 +4,7 @@ import tensorflow as tf
 
 import batches
 import coco_metrics
+import graph
 import pipeline
 import records as records_module
 
@@ -25,8 +26,8 @@ def evaluate(model_params, classes, weights, records, truth, threads, batch_size
         answers = model.postprocess(model.predict(normalised, shapes), shapes)
         config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
         with tf.compat.v1.Session(config=config) as session:
-            for variable in tf.compat.v1.global_variables():
-                variable.load(weights[variable.op.name], session)
+            variables = {variable.op.name: variable for variable in tf.compat.v1.global_variables()}
+            session.run(tf.compat.v1.global_variables_initializer(), graph.assignments(variables, weights))
             for first in range(0, len(records), batch_size):
                 indices = range(first, min(first + batch_size, len(records)))
                 batch = batches.whole(records, pictures, indices, (height, width))

@@ -5,7 +5,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
 
-import mining
 import pipeline
 import targets
 
@@ -60,18 +59,15 @@ class TrainingGraph(object):
         self.moments = dict(_batch_moments(op) for op in tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS))
 
     def _losses(self, model, prediction, class_count):
-        """The API's own loss with its target assignment and its miner replaced."""
-        positive = self.classes > 0
-        wanted = tf.one_hot(self.classes, class_count + 1)
+        """The API's own loss with its target assignment replaced; background is "no class", as focal loss has it."""
+        positive = tf.cast(self.classes > 0, tf.float32)
+        wanted = tf.one_hot(self.classes - 1, class_count)
+        wanted = tf.pad(wanted, [[0, 0], [0, 0], [1, 0]])
 
         def assigned(*_):
-            return (wanted, tf.ones_like(wanted), self.offsets, tf.cast(positive, tf.float32),
-                    tf.zeros([1, 1], tf.int32))
+            return wanted, tf.ones_like(wanted), self.offsets, positive, tf.zeros([1, 1], tf.int32)
 
-        def mined(location_losses, class_losses, *_):
-            return mining.mine(location_losses, class_losses, positive)
-
-        model._assign_targets, model._apply_hard_mining, model._hard_example_miner = assigned, mined, True
+        model._assign_targets = assigned
         model.provide_groundtruth([tf.zeros([1, 4])], [tf.zeros([1, class_count])])
         losses = model.loss(prediction, None)
         return losses["Loss/localization_loss"], losses["Loss/classification_loss"]
@@ -99,8 +95,15 @@ class TrainingGraph(object):
 
     def restore(self, session, state):
         """Sets the variables; KeyError if ``state`` lacks one."""
-        for name, variable in sorted(self.variables.items()):
-            variable.load(state[name], session)
+        session.run(self.initialize, assignments(self.variables, state))
+
+
+def assignments(variables, values):
+    """What to feed an initialiser of all ``variables`` so that it sets them to ``values``, both by name.
+
+    ``Variable.load`` would prune and optimise the whole graph anew for each of several hundred variables.
+    """
+    return {variable.initializer.inputs[1]: values[name] for name, variable in variables.items()}
 
 
 def optimizer_of(params, learning_rate):

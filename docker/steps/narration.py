@@ -1,0 +1,63 @@
+"""What a training says while it runs: events for people, lines for metrics.jsonl, TensorBoard files."""
+import json
+import time
+
+import tensorflow as tf
+
+import contract
+
+# At least this often: steps and seconds.
+EVERY_STEPS, EVERY_SECONDS = 10, 1.0
+
+
+class Narration(object):
+    """Follows one run. ``rows`` is what a checkpoint keeps; it holds no clock value, so it is reproducible."""
+
+    def __init__(self, steps, batch_size, folder, first, rows):
+        self.rows = list(rows)
+        self._steps, self._batch_size, self._first = steps, batch_size, first
+        self._started = self._said = time.time()
+        self._said_step = first
+        self._speed = None
+        with tf.Graph().as_default():
+            self._writer = tf.compat.v1.summary.FileWriter(folder)
+
+    def step(self, number, loss, losses, learning_rate):
+        """Step ``number`` (from 1) is done."""
+        row = dict(losses, step=number, loss=loss, learning_rate=learning_rate)
+        self.rows.append(row)
+        self._writer.add_summary(tf.compat.v1.Summary(value=[
+            tf.compat.v1.Summary.Value(tag=name, simple_value=value)
+            for name, value in sorted(row.items()) if name != "step"]), number)
+        now = time.time()
+        since = number - self._said_step
+        first = number == self._first + 1
+        if first or number == self._steps or since >= EVERY_STEPS or now - self._said >= EVERY_SECONDS:
+            self._say(number, now, since, loss, losses, learning_rate)
+
+    def _say(self, number, now, since, loss, losses, learning_rate):
+        speed = since / max(now - self._said, 1e-6)  # steps a second
+        # The first step also pays for the session's warm-up; a running mean keeps the rest readable.
+        fresh = self._speed is None or self._said_step == self._first
+        self._speed = speed if fresh else 0.8 * self._speed + 0.2 * speed
+        contract.emit("progress", stage="training", step=number, steps=self._steps,
+                      images_per_second=round(self._speed * self._batch_size, 2), loss=loss, losses=losses,
+                      learning_rate=learning_rate, eta_seconds=round((self._steps - number) / self._speed, 1))
+        self._said, self._said_step = now, number
+
+    def resumed_clock(self):
+        """Forget the time since the last event: it was not spent on steps."""
+        self._said = time.time()
+
+    def flush(self):
+        self._writer.flush()
+
+    def close(self):
+        self._writer.close()
+
+
+def write_rows(path, rows):
+    """metrics.jsonl: one line a step."""
+    with open(path, "w", encoding="utf-8") as stream:
+        for row in rows:
+            stream.write(json.dumps(row, sort_keys=True, allow_nan=False) + "\n")

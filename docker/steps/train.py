@@ -1,0 +1,147 @@
+"""Trains the network of a manifest on the records of ingest.
+
+Its own loop instead of the API's Estimator: seeded, resumable after a kill at any moment with the same bits at
+the end, and never silent. Writes model.ckpt (weights, batch-norm averages measured on training pictures),
+metrics.jsonl and summary.json; running state and TensorBoard files live in checkpoints/.
+"""
+import math
+import os
+import warnings
+
+# Before TensorFlow starts: its allocator otherwise gives every large buffer back and faults it in again.
+os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+warnings.simplefilter("ignore")
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+import batches  # noqa: E402
+import batchnorm  # noqa: E402
+import checkpoints  # noqa: E402
+import contract  # noqa: E402
+import evaluation  # noqa: E402
+import graph as graph_module  # noqa: E402
+import narration  # noqa: E402
+import phases  # noqa: E402
+import records as records_module  # noqa: E402
+import schedule  # noqa: E402
+
+# Pictures that the batch-norm averages are measured on, at most.
+AVERAGED_PICTURES = 800
+
+
+def main(request):
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
+    training = Training(request)
+    weights = training.run()
+    contract.emit("progress", stage="evaluating", step=0, steps=1)
+    truth = contract.read_json(contract.input_path(request, "data", "eval.json"))
+    held_out = records_module.read(contract.input_path(request, "data", "eval.tfrecord"))
+    metrics = evaluation.evaluate(
+        training.model, training.classes, weights, held_out, truth, request.threads)
+    narration.write_rows(contract.output_path(request, "metrics.jsonl"), training.rows)
+    _save_weights(contract.output_path(request, "model.ckpt"), weights)
+    last = training.rows[-1]
+    contract.write_json(contract.output_path(request, "summary.json"), {
+        "steps": training.steps,
+        "pictures": len(training.records),
+        "final_loss": {name: last[name] for name in ("loss", "localization", "classification", "regularization")},
+        "eval": {name: metrics[name] for name in ("map", "map50")}})
+    contract.emit("progress", stage="evaluating", step=1, steps=1)
+    contract.emit("message", text="evaluation split: mAP %.3f, mAP@0.5 %.3f" % (metrics["map"], metrics["map50"]))
+
+
+class Training(object):
+    """One training, from its request to the final weights."""
+
+    def __init__(self, request):
+        params = request.params
+        self.model, self.classes, self._params = params["model"], params["classes"], params["train"]
+        self.steps = self._params["steps"]
+        self.rows = []
+        self._threads = request.threads
+        self._scratch = contract.output_path(request, contract.SCRATCH)
+        contract.emit("message", text="reading the training pictures")
+        self.records = records_module.read(contract.input_path(request, "data", "train.tfrecord"))
+        self._pictures = records_module.Pictures(self.records)
+        self._stream = batches.Stream(self.records, self._pictures, self._params["batch_size"],
+                                      self._params["seed"], self._params["augmentation"])
+
+    def run(self):
+        """Trains from the newest checkpoint, or from the start; returns the final weights by name."""
+        start = checkpoints.latest(self._scratch) or checkpoints.Checkpoint(0, None, [])
+        if start.step:
+            contract.emit("message", text="going on from step %d" % start.step)
+        narrator = narration.Narration(self.steps, self._params["batch_size"],
+                                       os.path.join(self._scratch, "events"), start.step, start.rows)
+        state, weights = start.state, None
+        stretches = phases.plan(self.model, self._params)
+        for phase in stretches:
+            final = phase is stretches[-1]
+            if phase.last <= start.step and not final:
+                continue
+            built = graph_module.TrainingGraph(
+                dict(self.model, input_shape=phase.input_shape), self.classes, self._params["optimizer"],
+                self._params["seed"])
+            with built.session(self._threads) as session:
+                if state is not None:
+                    built.restore(session, state)
+                self._steps(built, session, range(max(phase.first, start.step), phase.last), narrator)
+                state = built.state(session)
+                if final:
+                    weights = self._finished(built, session)
+        narrator.close()
+        self.rows = narrator.rows
+        return weights
+
+    def _steps(self, built, session, numbers, narrator):
+        anchors = built.anchors(session)
+        narrator.resumed_clock()
+
+        def make(number):
+            return built.feed(self._stream.batch(number, built.size), anchors)
+
+        for number, feed in zip(numbers, batches.prefetch(make, numbers)):
+            rate = schedule.learning_rate(self._params["learning_rate"], number, self.steps)
+            feed[built.learning_rate] = rate
+            loss, losses = session.run([built.loss, built.losses, built.update], feed)[:2]
+            done = number + 1
+            if not math.isfinite(loss):
+                raise contract.Failure(
+                    "diverged", "loss is %s at step %d" % ("NaN" if math.isnan(loss) else "infinite", done),
+                    help="lower learning_rate.base (it was %g at that step) or lengthen warmup_steps" % rate)
+            narrator.step(done, float(loss), {name: float(value) for name, value in losses.items()}, rate)
+            if done % self._params["checkpoint_every"] == 0 or done == self.steps:
+                narrator.flush()
+                checkpoints.save(self._scratch, checkpoints.Checkpoint(done, built.state(session), narrator.rows))
+
+    def _finished(self, built, session):
+        """The weights by name, with their batch-norm averages measured."""
+        contract.emit("message", text="measuring batch-norm averages")
+        weights = session.run(built.weights)
+        weights.update(batchnorm.averages(built, session, self._calm_batches(built.size)))
+        for name, value in sorted(weights.items()):
+            if not np.isfinite(value).all():
+                raise contract.Failure("diverged", "%s is not finite after step %d" % (name, self.steps),
+                                       help="lower learning_rate.base or lengthen warmup_steps")
+        return weights
+
+    def _calm_batches(self, size):
+        """The first training pictures as evaluation sees them, in batches of the training's size."""
+        batch_size = self._params["batch_size"]
+        for first in range(0, min(len(self.records), AVERAGED_PICTURES), batch_size):
+            indices = [index % len(self.records) for index in range(first, first + batch_size)]
+            yield batches.whole(self.records, self._pictures, indices, size)
+
+
+def _save_weights(prefix, weights):
+    """A TensorFlow checkpoint of the weights alone (.index and .data; no .meta, whose bytes are not stable)."""
+    with tf.Graph().as_default():
+        held = dict(weights, global_step=np.int64(0))  # The API's exporters look for a global step.
+        variables = {name: tf.compat.v1.get_variable(name, initializer=tf.constant(held[name]))
+                     for name in sorted(held)}
+        saver = tf.compat.v1.train.Saver(variables)
+        with tf.compat.v1.Session() as session:
+            session.run(tf.compat.v1.global_variables_initializer())
+            saver.save(session, prefix, write_meta_graph=False, write_state=False)
