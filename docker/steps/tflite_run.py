@@ -1,0 +1,45 @@
+"""Runs a detection .tflite in the interpreter of TensorFlow 1.15."""
+import numpy as np
+import tensorflow as tf
+
+import contract
+import flatbuffer
+
+POSTPROCESS = "TFLite_Detection_PostProcess"
+
+
+class Model(object):
+    """A loaded .tflite. ``spec`` and ``outputs`` are the contents of export's input.json and outputs.json."""
+
+    def __init__(self, path, spec, outputs):
+        with open(path, "rb") as stream:
+            content = stream.read()
+        try:
+            self._interpreter = tf.lite.Interpreter(model_content=content)
+            self._interpreter.allocate_tensors()
+            operators = [found for found in flatbuffer.custom_operators(content) if found.name == POSTPROCESS]
+        except (ValueError, RuntimeError) as error:
+            raise contract.Failure("infer-model", "TensorFlow cannot load the .tflite: %s" % error)
+        if len(operators) != 1:
+            raise contract.Failure("infer-model", "the .tflite has no single %s operator" % POSTPROCESS)
+        entry, = self._interpreter.get_input_details()
+        if list(entry["shape"]) != list(spec["shape"]):
+            raise contract.Failure("infer-model", "the .tflite takes %s, not %s" % (entry["shape"], spec["shape"]))
+        self._input, self._spec = entry["index"], spec
+        # Its inputs are computed just before it, so their memory is not used again: still valid after a run.
+        self._heads = operators[0].inputs[:2]
+        details = self._interpreter.get_output_details()
+        self._outputs = {entry["meaning"]: details[entry["index"]]["index"] for entry in outputs["tensors"]}
+
+    def detect(self, pixels):
+        """Answer to uint8 [height, width, 3]: boxes [n, 4], scores [n], classes [n] from 0."""
+        tensor = (pixels.astype(np.float32) - np.float32(self._spec["mean"])) / np.float32(self._spec["std"])
+        self._interpreter.set_tensor(self._input, tensor[None])
+        self._interpreter.invoke()
+        found = {meaning: self._interpreter.get_tensor(index) for meaning, index in self._outputs.items()}
+        count = int(found["count"][0])
+        return found["boxes"][0][:count], found["scores"][0][:count], found["classes"][0][:count]
+
+    def heads(self):
+        """Box encodings [a, 4] and class scores [a, c + 1] of the last run, before suppression."""
+        return tuple(self._interpreter.get_tensor(index)[0] for index in self._heads)
