@@ -43,7 +43,12 @@ class JsonLines:
         self._stream = stream
 
     def show(self, event: Event) -> None:
-        record = {**event.detail, "time": round(event.time, 3), "step": event.step, "kind": event.kind}
+        record = {
+            "time": round(event.time, 3),
+            "step": event.step,
+            "kind": event.kind,
+            "detail": dict(event.detail),
+        }
         print(json.dumps(record, sort_keys=True), file=self._stream, flush=True)
 
     def close(self) -> None:
@@ -59,14 +64,10 @@ class Reporter:
         self._step = ""
 
     def __call__(self, kind: str, detail: Mapping[str, Any]) -> None:
-        self._step = str(detail.get("step_name") or self._name(kind, detail) or self._step)
-        self._view.show(Event(self._clock(), self._step, kind, detail))
-
-    @staticmethod
-    def _name(kind: str, detail: Mapping[str, Any]) -> str | None:
-        # In a step's own progress events "step" is the number of the training step.
+        # In a step's own progress events "step" is a number: the training step.
         step = detail.get("step")
-        return step if isinstance(step, str) else None
+        self._step = step if isinstance(step, str) else self._step
+        self._view.show(Event(self._clock(), self._step, kind, detail))
 
     def __enter__(self) -> Reporter:
         return self

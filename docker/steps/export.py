@@ -11,6 +11,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 from object_detection import export_tflite_ssd_graph_lib, exporter
+from object_detection.builders import model_builder
 
 import contract
 import frozen
@@ -29,40 +30,51 @@ def main(request):
     weights = contract.input_path(request, "weights", "model.ckpt")
     if not os.path.exists(weights + ".index"):
         raise contract.Failure("export-weights", "training left no weights (model.ckpt.index)")
-    # The exporters also write checkpoints and a SavedModel, with bytes that differ from run to run.
+    contract.emit("progress", stage="frozen graph", step=1, steps=_STAGES)
+    frozen.write(contract.output_path(request, "frozen_inference_graph.pb"), _frozen(model, classes, weights))
+    contract.emit("progress", stage="TFLite graph", step=2, steps=_STAGES)
+    # The exporter writes its graph with bytes that differ from run to run: it is read back from a scratch folder.
     scratch = tempfile.mkdtemp()
     try:
-        contract.emit("progress", stage="frozen graph", step=1, steps=_STAGES)
-        frozen.write(
-            contract.output_path(request, "frozen_inference_graph.pb"), _frozen(model, classes, weights, scratch)
-        )
-        contract.emit("progress", stage="TFLite graph", step=2, steps=_STAGES)
         tflite = _tflite(model, classes, weights, scratch)
-        frozen.write(contract.output_path(request, "tflite_graph.pb"), tflite)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    frozen.write(contract.output_path(request, "tflite_graph.pb"), tflite)
     contract.emit("progress", stage="input and output", step=3, steps=_STAGES)
     contract.write_json(contract.output_path(request, "input.json"), _describe_input(model, classes))
     contract.write_json(contract.output_path(request, "outputs.json"), _describe_outputs(model, classes, tflite))
 
 
-def _frozen(model, classes, weights, scratch):
+def _frozen(model, classes, weights):
+    """What ``exporter.export_inference_graph`` writes as frozen graph, without the profile, the second
+    checkpoint and the SavedModel that it also makes, which take longer than the graph."""
     config = pipeline.pipeline_config(model, classes)
-    folder = os.path.join(scratch, "frozen")
-    with tf.Graph().as_default():
-        _restoring(exporter.export_inference_graph, "image_tensor", config, weights, folder)
-    return frozen.read(os.path.join(folder, "frozen_inference_graph.pb"))
+    with tf.Graph().as_default() as graph:
+        detector = model_builder.build(config.model, is_training=False)
+        outputs, _ = exporter.build_detection_graph("image_tensor", detector, None, "inference_op", None)
+        saver = tf.compat.v1.train.Saver()
+        return _restoring(
+            exporter.freeze_graph_with_def_protos,
+            input_graph_def=graph.as_graph_def(),
+            input_saver_def=saver.as_saver_def(),
+            input_checkpoint=weights,
+            output_node_names=",".join(outputs),
+            restore_op_name="save/restore_all",
+            filename_tensor_name="save/Const:0",
+            output_graph="",
+            clear_devices=True,
+            initializer_nodes="",
+        )
 
 
 def _tflite(model, classes, weights, scratch):
     config = pipeline.pipeline_config(model, classes)
-    folder = os.path.join(scratch, "tflite")
     with tf.Graph().as_default():
         _restoring(
             export_tflite_ssd_graph_lib.export_tflite_graph,
             config,
             weights,
-            folder,
+            scratch,
             add_postprocessing_op=True,
             max_detections=model["max_detections"],
             # One box, one class: otherwise the answer holds each box once per class and crowds out others.
@@ -70,12 +82,12 @@ def _tflite(model, classes, weights, scratch):
             detections_per_class=model["max_detections"],
             use_regular_nms=_nms_mode(model) == "regular",
         )
-    return frozen.read(os.path.join(folder, "tflite_graph.pb"))
+    return frozen.read(os.path.join(scratch, "tflite_graph.pb"))
 
 
 def _restoring(export, *arguments, **options):
     try:
-        export(*arguments, **options)
+        return export(*arguments, **options)
     except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, tf.errors.DataLossError, ValueError) as error:
         raise contract.Failure(
             "export-weights",

@@ -17,10 +17,6 @@ from tests.integration.conftest import ROOT, TINSMITH, Run
 pytestmark = pytest.mark.toolchain
 
 
-def unbudgeted(text: str) -> str:
-    return text
-
-
 def test_local_build_verifies_and_judges_an_untrained_model(tmp_path: Path, run: Run, tiny: Callable[..., Path]) -> None:
     """A few steps of training give a constant answer: every step runs, the verdict is exit 5, and it is cached."""
     manifest = str(tiny())
@@ -32,11 +28,6 @@ def test_local_build_verifies_and_judges_an_untrained_model(tmp_path: Path, run:
     assert not (tmp_path / "releases" / "index.json").exists()
     planned = json.loads(run("plan", manifest, "--json").stdout)
     assert {step["status"] for step in planned["steps"]} == {"cached"}
-
-
-def training_log(folder: Path) -> bytes:
-    (path,) = folder.glob("store/blobs/sha256/*")
-    return path.read_bytes()
 
 
 def digests(plan: str) -> dict[str, str]:
@@ -71,9 +62,10 @@ def test_a_stopped_training_goes_on_and_ends_in_the_same_weights(
     checkpoints = tmp_path / ".tinsmith/store/work" / keys["train"].removeprefix("sha256:") / "out/checkpoints"
     assert build.stderr is not None
     for line in build.stderr:
-        if line.startswith("{") and (event := json.loads(line))["kind"] == "progress" and event["step"] != "ingest":
-            if checkpoints.is_dir() and any(checkpoints.iterdir()) and isinstance(event.get("step"), int):
-                break
+        event = json.loads(line)
+        training = event["step"] == "train" and event["kind"] == "progress"
+        if training and checkpoints.is_dir() and any(checkpoints.iterdir()):
+            break
         assert build.poll() is None
     time.sleep(0.5)
     os.kill(build.pid, kill)

@@ -50,7 +50,7 @@ def test_json_lines_are_one_object_each_with_time_step_and_kind() -> None:
     report("progress", {"loss": 1.0})
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert (first["step"], first["kind"], first["time"]) == ("train", "started", 7.0)
-    assert (second["step"], second["loss"]) == ("train", 1.0)
+    assert (second["step"], second["detail"]["loss"]) == ("train", 1.0)
 
 
 def test_the_live_view_keeps_what_ended_and_survives_markup_in_messages() -> None:
