@@ -3,20 +3,20 @@
 Beside the graphs stand ``input.json`` (how to feed the network, asked of the training code) and
 ``outputs.json`` (how to read its answer). The same weights give the same bytes.
 """
+
 import os
 import re
 import shutil
 import tempfile
 
-import numpy as np
-import tensorflow as tf
-from object_detection import export_tflite_ssd_graph_lib, exporter
-from object_detection.builders import model_builder
-
 import contract
 import frozen
 import normalisation
+import numpy as np
 import pipeline
+import tensorflow as tf
+from object_detection import export_tflite_ssd_graph_lib, exporter
+from object_detection.builders import model_builder
 
 INPUT = "normalized_input_image_tensor"
 POSTPROCESS = "TFLite_Detection_PostProcess"
@@ -143,8 +143,9 @@ def _describe_outputs(model, classes, graph):
     tensors = []
     for index, (meaning, shape, text) in enumerate(meanings):
         name = POSTPROCESS + (":%d" % index if index else "")
-        tensors.append({"index": index, "name": name, "meaning": meaning, "shape": shape, "dtype": "float32",
-                        "description": text})
+        tensors.append(
+            {"index": index, "name": name, "meaning": meaning, "shape": shape, "dtype": "float32", "description": text}
+        )
     return {
         "tensors": tensors,
         "box_format": "ymin xmin ymax xmax, normalised",
