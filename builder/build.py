@@ -43,9 +43,7 @@ def build(
         if found is None:
             with _claimed(store, step) as folder:
                 # Another build may have finished it while this one waited for the claim.
-                found = store.lookup(step.key) or _run(
-                    step, folder, code, source, results, store, engine(), emit
-                )
+                found = store.lookup(step.key) or _run(step, folder, code, source, results, store, engine(), emit)
         else:
             emit("cached", {"step": step.name, "key": step.key})
         results[step.name] = found

@@ -41,7 +41,8 @@ def main() -> None:
     except InvalidManifest as error:
         from builder.manifest.render import render
 
-        print(render(error.diagnostics, error.source), file=sys.stderr)
+        for part in getattr(error, "errors", [error]):
+            print(render(part.diagnostics, part.source), file=sys.stderr)
         sys.exit(error.exit_status)
     except TinsmithError as error:
         print(f"error[{error.code}]: {error.message}", file=sys.stderr)

@@ -27,9 +27,7 @@ def build(
     engine: EngineName = "auto",
     store: StoreFolder = DEFAULT_STORE,
     releases: ReleaseFolder = DEFAULT_RELEASES,
-    out: Annotated[
-        Path, typer.Option(help="Where the files of each release are laid out to be used.")
-    ] = FILES,
+    out: Annotated[Path, typer.Option(help="Where the files of each release are laid out to be used.")] = FILES,
     progress: Progress = "auto",
     as_json: Json = False,
 ) -> None:
@@ -55,9 +53,7 @@ def build(
         chosen = functools.cache(lambda: choose(engine))
         for item in planned:
             # Resolved only when a step reads it: a cached build needs no data at hand.
-            needs_source = (
-                item.lock.dataset is not None and opened.lookup(item.plan.step("ingest").key) is None
-            )
+            needs_source = item.lock.dataset is not None and opened.lookup(item.plan.step("ingest").key) is None
             data = (
                 open_source(item.manifest, item.lock, item.path, source_paths(source), cache_folder(), emit)
                 if needs_source

@@ -11,9 +11,7 @@ from builder.cli.options import DEFAULT_RELEASES, EngineName, Progress, ReleaseF
 def detect(
     release: ReleaseRef,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, JPEG or PNG.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures with boxes.")] = Path(
-        "detections"
-    ),
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures with boxes.")] = Path("detections"),
     threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least score that is drawn.")] = 0.5,
     engine: EngineName = "auto",
     releases: ReleaseFolder = DEFAULT_RELEASES,

@@ -12,9 +12,7 @@ def doctor() -> None:
     from builder.engine.select import describe_engines
     from builder.settings import FILES, RELEASES, STORE, cache_folder
 
-    print(
-        f"machine    {platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
-    )
+    print(f"machine    {platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
     for line in describe_engines():
         print(line)
     print(f"store      {os.environ.get('TINSMITH_STORE', STORE)}")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from builder.cli.options import one_of
 from builder.errors import InvalidManifest
-from builder.lock import Lock, load_lock
-from builder.lock.check import check_lock
+from builder.lock import Lock, locked
 from builder.manifest import Manifest, load
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan
@@ -29,10 +28,6 @@ class Planned:
 
 def reporter(mode: str) -> Reporter:
     return Reporter(view_for(one_of("--progress", mode, MODES)))
-
-
-def lock_path(manifest: Path) -> Path:
-    return manifest.with_suffix(".lock")
 
 
 def load_all(paths: list[Path]) -> list[tuple[Path, Manifest]]:
@@ -61,7 +56,6 @@ def load_planned(paths: list[Path]) -> Iterator[Planned]:
     code = read_step_code(steps_folder())
     planned = []
     for path, manifest in load_all(paths):
-        lock = load_lock(lock_path(path))
-        check_lock(manifest, lock, path)
+        lock = locked(manifest, path)
         planned.append(Planned(path, manifest, lock, make_plan(manifest, lock, code), code))
     yield from planned

@@ -22,8 +22,8 @@ def lock(
 
     Example: tinsmith lock manifests/raccoon-025.yaml --source raccoon=../raccoon_dataset
     """
-    from builder.cli.load import load_all, lock_path, reporter
-    from builder.lock import make_lock, write_lock
+    from builder.cli.load import load_all, reporter
+    from builder.lock import lock_path, make_lock, write_lock
     from builder.settings import cache_folder
 
     images = pairs("--base-image", base_image)

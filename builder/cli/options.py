@@ -10,16 +10,12 @@ import typer
 from builder.errors import UsageError
 from builder.settings import RELEASES, STORE
 
-Manifests = Annotated[
-    list[Path], typer.Argument(metavar="MANIFEST...", help="Manifest files.", show_default=False)
-]
+Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifest files.", show_default=False)]
 Sources = Annotated[
     list[str] | None,
     typer.Option("--source", metavar="NAME=PATH", help="A local copy of a named data source."),
 ]
-StoreFolder = Annotated[
-    Path, typer.Option("--store", envvar="TINSMITH_STORE", help="Step results and blobs.")
-]
+StoreFolder = Annotated[Path, typer.Option("--store", envvar="TINSMITH_STORE", help="Step results and blobs.")]
 ReleaseFolder = Annotated[
     Path, typer.Option("--releases", envvar="TINSMITH_RELEASES", help="OCI image layout of releases.")
 ]

@@ -55,9 +55,7 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
     baseline = metrics["constant_baseline"]
     print(f"{'constant answer':16} {baseline['map']:7.3f} {baseline['map50']:8.3f}")
     latency = run["latency"]
-    print(
-        f"\nlatency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}"
-    )
+    print(f"\nlatency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}")
     print("\nfiles")
     for title, (digest, size) in sorted(found.files.items()):
         print(f"  {title:16} {size:>10,}  {digest}")

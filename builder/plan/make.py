@@ -86,9 +86,7 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
         _Recipe("convert", tf1, {"model": model, "quantization": whole["quantization"]}, {"graph": "export"}),
         _Recipe("infer", tf1, common, {"data": "ingest", "graph": "export", "converted": "convert"}),
         _Recipe("verify", LITERT, common, evaluated),
-        _Recipe(
-            "measure", LITERT, {"model": model, "threads": 2}, {"converted": "convert", "graph": "export"}
-        ),
+        _Recipe("measure", LITERT, {"model": model, "threads": 2}, {"converted": "convert", "graph": "export"}),
         _Recipe(
             "package",
             LITERT,
@@ -125,8 +123,7 @@ def _keyed(
         "params": step.params,
         "code": {name: digest_bytes(code[name]) for name in files},
         "inputs": {
-            item.name: {"source": item.source} if item.step is None else {"key": done[item.step].key}
-            for item in inputs
+            item.name: {"source": item.source} if item.step is None else {"key": done[item.step].key} for item in inputs
         },
         "threads": step.threads,
     }

@@ -216,9 +216,7 @@ def _other_bytes(known: Release, files: Mapping[str, bytes]) -> IntegrityError:
     differing = sorted(
         title
         for title in {*files, *known.files} - {RUN_FILE}
-        if title not in files
-        or title not in known.files
-        or digest_bytes(files[title]) != known.files[title][0]
+        if title not in files or title not in known.files or digest_bytes(files[title]) != known.files[title][0]
     )
     return IntegrityError(
         f"{known.ref} is released already, with other bytes in: {', '.join(differing)}",

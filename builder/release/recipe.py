@@ -17,9 +17,7 @@ from builder.plan.step import Plan
 _TOOLCHAIN_FILES = ("Dockerfile", "requirements.in", "requirements.lock", "toolchain.toml")
 
 
-def recipe_files(
-    manifest: Manifest, lock: Lock, plan: Plan, code: StepCode, docker: Path
-) -> dict[str, bytes]:
+def recipe_files(manifest: Manifest, lock: Lock, plan: Plan, code: StepCode, docker: Path) -> dict[str, bytes]:
     """File name -> bytes. The manifest is in its canonical form, so comments and key order change nothing."""
     files = {
         "manifest.json": canonical_json(manifest.model_dump(mode="json")),

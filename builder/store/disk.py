@@ -168,7 +168,6 @@ def _missing(digest: Digest) -> IntegrityError:
 
 def _result_of(document: dict[str, Any]) -> StepResult:
     artifacts = tuple(
-        Artifact(item["path"], parse_digest(item["digest"]), int(item["size"]))
-        for item in document["artifacts"]
+        Artifact(item["path"], parse_digest(item["digest"]), int(item["size"])) for item in document["artifacts"]
     )
     return StepResult(parse_digest(document["key"]), document["step"], artifacts, dict(document["run"]))

@@ -4,6 +4,7 @@ Every choice comes from the generator given, so a picture is a pure function of 
 All geometry is one window, resized once from the decoded original by PIL's antialiased bilinear filter, which
 is the filter of evaluation and of the released model's metadata.
 """
+
 import math
 
 import numpy as np

@@ -1,11 +1,11 @@
 """Batch k of a training, as a pure function of (seed, k), and a thread that makes the next ones ready."""
+
 import collections
 import queue
 import threading
 
-import numpy as np
-
 import augment
+import numpy as np
 
 # images: uint8 [batch, height, width, 3]. boxes, labels: one array a picture, as in records.Record.
 Batch = collections.namedtuple("Batch", ["images", "boxes", "labels"])
@@ -36,15 +36,24 @@ class Stream(object):
         epoch, offset = divmod(place, len(self._records))
         index = int(generator(self._seed, _ORDER, epoch).permutation(len(self._records))[offset])
         record = self._records[index]
-        return augment.apply(self._pictures[index], record.boxes, record.labels, size, self._augmentation,
-                             generator(self._seed, _VIEW, place))
+        return augment.apply(
+            self._pictures[index],
+            record.boxes,
+            record.labels,
+            size,
+            self._augmentation,
+            generator(self._seed, _VIEW, place),
+        )
 
 
 def whole(records, pictures, indices, size):
     """A Batch of the given pictures as evaluation sees them: whole, unaltered."""
     images = [augment.render(pictures[i], (0.0, 0.0, 1.0, 1.0), size) for i in indices]
-    return Batch(np.stack([np.asarray(image, np.uint8) for image in images]),
-                 [records[i].boxes for i in indices], [records[i].labels for i in indices])
+    return Batch(
+        np.stack([np.asarray(image, np.uint8) for image in images]),
+        [records[i].boxes for i in indices],
+        [records[i].labels for i in indices],
+    )
 
 
 def prefetch(make, numbers, depth=3):

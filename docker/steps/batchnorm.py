@@ -4,6 +4,7 @@ The API's moving averages have a decay of 0.9997: after a thousand steps three q
 where they began, and evaluation would run another network than the one trained. Here they are not tracked at
 all, but measured once, with the final weights, on fixed batches.
 """
+
 import numpy as np
 
 

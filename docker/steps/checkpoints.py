@@ -3,6 +3,7 @@
 One file holds everything that the next step depends on, so a training that was killed ends with the same bits
 as one that was not. The file is a zip of arrays (numpy's npz) with its own sha256 in front.
 """
+
 import collections
 import hashlib
 import io

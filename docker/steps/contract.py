@@ -3,6 +3,7 @@
 Events go to standard output, one a line, as RFC 7464 JSON text sequences (a record separator before each),
 so that anything else that a library prints there cannot be taken for one.
 """
+
 import collections
 import hashlib
 import json

@@ -1,16 +1,16 @@
 """TFLite graph -> model.tflite, by TensorFlow 1.15's own converter, with the same bytes every time."""
+
 import os
 import sys
 
 # The converter starts a program of its own, toco_from_protos, which it looks for on PATH.
 os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
 
-import tensorflow as tf
-from tensorflow_core.lite.python.convert import ConverterError
-
 import contract
 import flatbuffer
 import flexbuffer
+import tensorflow as tf
+from tensorflow_core.lite.python.convert import ConverterError
 
 INPUT = "normalized_input_image_tensor"
 POSTPROCESS = "TFLite_Detection_PostProcess"
@@ -37,7 +37,7 @@ def canonical(model):
         for operator in flatbuffer.custom_operators(model):
             if operator.options:
                 start, length = operator.options
-                data[start:start + length] = flexbuffer.canonical(bytes(data[start:start + length]))
+                data[start : start + length] = flexbuffer.canonical(bytes(data[start : start + length]))
     except ValueError as error:
         raise contract.Failure("convert-options", "cannot bring the model's options into order: %s" % error)
     return bytes(data)

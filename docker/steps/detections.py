@@ -1,7 +1,7 @@
 """Detections of many pictures as plain arrays, in a file whose bytes depend on nothing else."""
-import numpy as np
 
 import contract
+import numpy as np
 
 
 class Detections(object):
@@ -19,18 +19,27 @@ class Detections(object):
         """One picture's answer: boxes [n, 4] (ymin xmin ymax xmax, normalised), scores [n], classes [n] from 0."""
         boxes, scores, classes = np.asarray(boxes), np.asarray(scores), np.asarray(classes)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all() and np.isfinite(classes).all()):
-            raise contract.Failure("infer-not-finite", "the answer to picture %d is not finite" % image_id,
-                                   "training went wrong: look at its losses")
+            raise contract.Failure(
+                "infer-not-finite",
+                "the answer to picture %d is not finite" % image_id,
+                "training went wrong: look at its losses",
+            )
         kept = np.flatnonzero(scores >= self._threshold)
         # Stable, so that equal scores keep the order of the runtime.
         kept = kept[np.argsort(-scores[kept], kind="stable")]
         if len(kept) > self._slots:
-            raise contract.Failure("infer-detections", "%d detections in picture %d, at most %d were asked for"
-                                   % (len(kept), image_id, self._slots))
-        row = (np.zeros((self._slots, 4), np.float32), np.zeros(self._slots, np.float32),
-               np.full(self._slots, -1, np.int32), len(kept))
-        row[0][:len(kept)], row[1][:len(kept)] = boxes[kept], scores[kept]
-        row[2][:len(kept)] = np.rint(classes[kept]).astype(np.int32)
+            raise contract.Failure(
+                "infer-detections",
+                "%d detections in picture %d, at most %d were asked for" % (len(kept), image_id, self._slots),
+            )
+        row = (
+            np.zeros((self._slots, 4), np.float32),
+            np.zeros(self._slots, np.float32),
+            np.full(self._slots, -1, np.int32),
+            len(kept),
+        )
+        row[0][: len(kept)], row[1][: len(kept)] = boxes[kept], scores[kept]
+        row[2][: len(kept)] = np.rint(classes[kept]).astype(np.int32)
         self._ids.append(image_id)
         self._rows.append(row)
 

@@ -1,12 +1,12 @@
 """Detections of given weights on a split, scored: the figure at the end of a training."""
-import numpy as np
-import tensorflow as tf
 
 import batches
 import coco_metrics
 import graph
+import numpy as np
 import pipeline
 import records as records_module
+import tensorflow as tf
 
 
 def evaluate(model_params, classes, weights, records, truth, threads, batch_size=8):
@@ -34,8 +34,12 @@ def evaluate(model_params, classes, weights, records, truth, threads, batch_size
                 found = session.run(answers, {fed: batch.images})
                 for place, index in enumerate(indices):
                     count = int(found["num_detections"][place])
-                    rows.extend(coco_metrics.pixel_rows(
-                        images[records[index].identity], found["detection_boxes"][place][:count],
-                        found["detection_scores"][place][:count],
-                        found["detection_classes"][place][:count].astype(np.int64)))
+                    rows.extend(
+                        coco_metrics.pixel_rows(
+                            images[records[index].identity],
+                            found["detection_boxes"][place][:count],
+                            found["detection_scores"][place][:count],
+                            found["detection_classes"][place][:count].astype(np.int64),
+                        )
+                    )
     return coco_metrics.evaluate(coco_metrics.load_truth(truth), rows)

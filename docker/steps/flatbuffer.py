@@ -3,6 +3,7 @@
 Only positions are computed here, so that a caller can change bytes in place. Every position is checked: a
 file that points outside itself is a ValueError, not a crash.
 """
+
 import struct
 
 IDENTIFIER = b"TFL3"
@@ -39,12 +40,14 @@ def custom_operators(data):
             if number >= len(names):
                 raise ValueError("operator code %d of %d" % (number, len(names)))
             if names[number] is not None:
-                found.append(CustomOperator(
-                    names[number],
-                    _numbers(data, operator, _OPERATOR_INPUTS),
-                    _numbers(data, operator, _OPERATOR_OUTPUTS),
-                    _vector(data, operator, _OPERATOR_CUSTOM_OPTIONS, 1),
-                ))
+                found.append(
+                    CustomOperator(
+                        names[number],
+                        _numbers(data, operator, _OPERATOR_INPUTS),
+                        _numbers(data, operator, _OPERATOR_OUTPUTS),
+                        _vector(data, operator, _OPERATOR_CUSTOM_OPTIONS, 1),
+                    )
+                )
     return found
 
 
@@ -98,4 +101,4 @@ def _text(data, position):
     length = _read(data, "<I", position)
     if position + 4 + length > len(data):
         raise ValueError("a string ends outside the file")
-    return bytes(data[position + 4:position + 4 + length]).decode("utf-8")
+    return bytes(data[position + 4 : position + 4 + length]).decode("utf-8")

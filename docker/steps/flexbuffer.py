@@ -4,6 +4,7 @@ TensorFlow's converter writes the options of a custom operator as a FlexBuffer m
 the order of a randomly seeded hash table: same content, other bytes in every process. Here the map is read and
 laid out again with its keys in sorted order, exactly as the reference builder would have written it.
 """
+
 import struct
 
 _INT, _UINT, _FLOAT, _MAP, _BOOL = 1, 2, 3, 9, 26

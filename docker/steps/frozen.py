@@ -1,4 +1,5 @@
 """Frozen graphs on disk: always the same bytes for the same graph."""
+
 import tensorflow as tf
 
 

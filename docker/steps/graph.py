@@ -1,12 +1,12 @@
 """The training graph: the API's network and losses, fed with ready targets, one gated update."""
+
 import hashlib
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2
-
 import pipeline
 import targets
+import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2
 
 _RANDOM_OPS = ("TruncatedNormal", "RandomUniform", "RandomStandardNormal")
 
@@ -41,8 +41,7 @@ class TrainingGraph(object):
         prediction = model.predict(normalised, tf.tile([[height, width, 3]], [batch, 1]))
         localization, classification = self._losses(model, prediction, len(classes))
         regularization = tf.add_n(tf.compat.v1.losses.get_regularization_losses())
-        self.losses = {"localization": localization, "classification": classification,
-                       "regularization": regularization}
+        self.losses = {"localization": localization, "classification": classification, "regularization": regularization}
         self.loss = localization + classification + regularization
         self.anchors_tensor = model.anchors.get()
 
@@ -50,8 +49,8 @@ class TrainingGraph(object):
         step = optimizer_of(optimizer, self.learning_rate)
         # GATE_GRAPH: no update starts before all gradients are there, or results differ from run to run.
         gradients = step.compute_gradients(
-            self.loss, tf.compat.v1.trainable_variables(),
-            gate_gradients=tf.compat.v1.train.Optimizer.GATE_GRAPH)
+            self.loss, tf.compat.v1.trainable_variables(), gate_gradients=tf.compat.v1.train.Optimizer.GATE_GRAPH
+        )
         values, variables = zip(*gradients)
         values, self.gradient_norm = tf.clip_by_global_norm(values, 10.0)
         self.update = step.apply_gradients(zip(values, variables))
@@ -74,8 +73,12 @@ class TrainingGraph(object):
 
     def session(self, threads):
         """A session that gives the same bits each time: one operation at a time, ``threads`` threads in it."""
-        session = tf.compat.v1.Session(graph=self.graph, config=tf.compat.v1.ConfigProto(
-            intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1, use_per_session_threads=True))
+        session = tf.compat.v1.Session(
+            graph=self.graph,
+            config=tf.compat.v1.ConfigProto(
+                intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1, use_per_session_threads=True
+            ),
+        )
         session.run(self.initialize)
         return session
 
@@ -126,6 +129,6 @@ def _seed_initializers(graph, seed):
 
 
 def _batch_moments(update):
-    """(moving-average variable name, this batch's value) of an update ``average -= (average - value) * (1 - decay)``."""
+    """(moving-average variable name, this batch's value) of ``average -= (average - value) * (1 - decay)``."""
     difference = update.inputs[1].op.inputs[0].op
     return update.inputs[0].op.name, difference.inputs[1]

@@ -4,17 +4,17 @@ Both see the same uint8 pixels: the picture is resized once, here, to the model'
 kept as PNG for the runtimes that come later. What each makes of them is its own: the graph normalises inside,
 the .tflite is fed by the numbers in input.json, so a wrong number there shows as a difference.
 """
-import shutil
 
-import numpy as np
-import tensorflow as tf
-from PIL import Image
+import shutil
 
 import contract
 import detections
 import frozen
+import numpy as np
 import records
+import tensorflow as tf
 import tflite_run
+from PIL import Image
 
 RAW_PICTURES = 16
 _LABEL_OFFSET = 1
@@ -32,9 +32,7 @@ def main(request):
         run(request, spec, pictures, answers)
         answers.save(contract.output_path(request, stage + ".npz"))
     runtime = {"name": "tensorflow", "version": tf.__version__}
-    contract.write_json(
-        contract.output_path(request, "runtimes.json"), {"frozen": runtime, "tflite_tf1": runtime}
-    )
+    contract.write_json(contract.output_path(request, "runtimes.json"), {"frozen": runtime, "tflite_tf1": runtime})
     shutil.copyfile(contract.input_path(request, "data", "eval.json"), contract.output_path(request, "eval.json"))
 
 

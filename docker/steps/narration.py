@@ -1,10 +1,10 @@
 """What a training says while it runs: events for people, lines for metrics.jsonl, TensorBoard files."""
+
 import json
 import time
 
-import tensorflow as tf
-
 import contract
+import tensorflow as tf
 
 # At least this often: steps and seconds.
 EVERY_STEPS, EVERY_SECONDS = 10, 1.0
@@ -26,9 +26,16 @@ class Narration(object):
         """Step ``number`` (from 1) is done."""
         row = dict(losses, step=number, loss=loss, learning_rate=learning_rate)
         self.rows.append(row)
-        self._writer.add_summary(tf.compat.v1.Summary(value=[
-            tf.compat.v1.Summary.Value(tag=name, simple_value=value)
-            for name, value in sorted(row.items()) if name != "step"]), number)
+        self._writer.add_summary(
+            tf.compat.v1.Summary(
+                value=[
+                    tf.compat.v1.Summary.Value(tag=name, simple_value=value)
+                    for name, value in sorted(row.items())
+                    if name != "step"
+                ]
+            ),
+            number,
+        )
         now = time.time()
         since = number - self._said_step
         first = number == self._first + 1
@@ -40,9 +47,17 @@ class Narration(object):
         # The first step also pays for the session's warm-up; a running mean keeps the rest readable.
         fresh = self._speed is None or self._said_step == self._first
         self._speed = speed if fresh else 0.8 * self._speed + 0.2 * speed
-        contract.emit("progress", stage="training", step=number, steps=self._steps,
-                      images_per_second=round(self._speed * self._batch_size, 2), loss=loss, losses=losses,
-                      learning_rate=learning_rate, eta_seconds=round((self._steps - number) / self._speed, 1))
+        contract.emit(
+            "progress",
+            stage="training",
+            step=number,
+            steps=self._steps,
+            images_per_second=round(self._speed * self._batch_size, 2),
+            loss=loss,
+            losses=losses,
+            learning_rate=learning_rate,
+            eta_seconds=round((self._steps - number) / self._speed, 1),
+        )
         self._said, self._said_step = now, number
 
     def resumed_clock(self):

@@ -1,7 +1,7 @@
 """Finds out what the network expects of a pixel, by asking the code it was trained with."""
-import numpy as np
 
 import contract
+import numpy as np
 
 _TOLERANCE = 1e-6
 """Largest deviation from the training code that counts as rounding, in units of the normalised value."""

@@ -1,4 +1,5 @@
 """The stretches of a training that run at one input size each."""
+
 import collections
 
 # Steps first <= step < last run with pictures of input_shape ([height, width, 3]).

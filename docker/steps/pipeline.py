@@ -3,6 +3,7 @@
 The one place where the model is described; training and export both build it from here, so that they cannot
 disagree about anchors, box coding, normalisation or post-processing.
 """
+
 from google.protobuf import text_format
 from object_detection.builders import model_builder
 from object_detection.protos import pipeline_pb2
@@ -77,4 +78,5 @@ def pipeline_config(model_params, classes):
 def build_model(model_params, classes, is_training):
     """The API's DetectionModel (SSDMetaArch), to be called inside the graph that it is for."""
     return model_builder.build(
-        pipeline_config(model_params, classes).model, is_training=is_training, add_summaries=False)
+        pipeline_config(model_params, classes).model, is_training=is_training, add_summaries=False
+    )

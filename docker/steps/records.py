@@ -1,4 +1,5 @@
 """Reads the records that ingest wrote: encoded pictures with their boxes."""
+
 import collections
 import io
 
@@ -24,7 +25,8 @@ def _record(example):
         encoded=feature["image/encoded"].bytes_list.value[0],
         boxes=np.array(sides, np.float32).reshape(4, -1).T.copy(),
         labels=np.array(feature["image/object/class/label"].int64_list.value, np.int32),
-        identity=int(feature["image/source_id"].bytes_list.value[0]))
+        identity=int(feature["image/source_id"].bytes_list.value[0]),
+    )
 
 
 def decode(encoded):

@@ -5,6 +5,7 @@ folder to write), ``threads`` and ``nonce``. The step's module has ``main(reques
 file below ``output`` is hashed into ``output/result.json`` together with the nonce: that file, not the exit
 code, is the proof that the step succeeded. ``output/checkpoints`` is scratch and left out.
 """
+
 import importlib
 import json
 import os

@@ -1,4 +1,5 @@
 """The learning rate of a step."""
+
 import math
 
 

@@ -3,6 +3,7 @@
 The API builds a graph of some two hundred small operations a picture for this; here it is done by the thread
 that prepares the batches.
 """
+
 import numpy as np
 
 _MATCHED = 0.5

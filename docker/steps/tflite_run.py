@@ -1,9 +1,9 @@
 """Runs a detection .tflite in the interpreter of TensorFlow 1.15."""
-import numpy as np
-import tensorflow as tf
 
 import contract
 import flatbuffer
+import numpy as np
+import tensorflow as tf
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
 
@@ -22,7 +22,7 @@ class Model(object):
             raise contract.Failure("infer-model", "TensorFlow cannot load the .tflite: %s" % error)
         if len(operators) != 1:
             raise contract.Failure("infer-model", "the .tflite has no single %s operator" % POSTPROCESS)
-        entry, = self._interpreter.get_input_details()
+        (entry,) = self._interpreter.get_input_details()
         if list(entry["shape"]) != list(spec["shape"]):
             raise contract.Failure("infer-model", "the .tflite takes %s, not %s" % (entry["shape"], spec["shape"]))
         self._input, self._spec = entry["index"], spec

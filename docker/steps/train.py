@@ -4,6 +4,7 @@ Its own loop instead of the API's Estimator: seeded, resumable after a kill at a
 the end, and never silent. Writes model.ckpt (weights, batch-norm averages measured on training pictures),
 metrics.jsonl and summary.json; running state and TensorBoard files live in checkpoints/.
 """
+
 import math
 import os
 import warnings
@@ -13,9 +14,6 @@ os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 warnings.simplefilter("ignore")
 
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
 import batches  # noqa: E402
 import batchnorm  # noqa: E402
 import checkpoints  # noqa: E402
@@ -23,9 +21,11 @@ import contract  # noqa: E402
 import evaluation  # noqa: E402
 import graph as graph_module  # noqa: E402
 import narration  # noqa: E402
+import numpy as np  # noqa: E402
 import phases  # noqa: E402
 import records as records_module  # noqa: E402
 import schedule  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 # Pictures that the batch-norm averages are measured on, at most.
 AVERAGED_PICTURES = 800
@@ -38,16 +38,19 @@ def main(request):
     contract.emit("progress", stage="evaluating", step=0, steps=1)
     truth = contract.read_json(contract.input_path(request, "data", "eval.json"))
     held_out = records_module.read(contract.input_path(request, "data", "eval.tfrecord"))
-    metrics = evaluation.evaluate(
-        training.model, training.classes, weights, held_out, truth, request.threads)
+    metrics = evaluation.evaluate(training.model, training.classes, weights, held_out, truth, request.threads)
     narration.write_rows(contract.output_path(request, "metrics.jsonl"), training.rows)
     _save_weights(contract.output_path(request, "model.ckpt"), weights)
     last = training.rows[-1]
-    contract.write_json(contract.output_path(request, "summary.json"), {
-        "steps": training.steps,
-        "pictures": len(training.records),
-        "final_loss": {name: last[name] for name in ("loss", "localization", "classification", "regularization")},
-        "eval": {name: metrics[name] for name in ("map", "map50")}})
+    contract.write_json(
+        contract.output_path(request, "summary.json"),
+        {
+            "steps": training.steps,
+            "pictures": len(training.records),
+            "final_loss": {name: last[name] for name in ("loss", "localization", "classification", "regularization")},
+            "eval": {name: metrics[name] for name in ("map", "map50")},
+        },
+    )
     contract.emit("progress", stage="evaluating", step=1, steps=1)
     contract.emit("message", text="evaluation split: mAP %.3f, mAP@0.5 %.3f" % (metrics["map"], metrics["map50"]))
 
@@ -65,16 +68,18 @@ class Training(object):
         contract.emit("message", text="reading the training pictures")
         self.records = records_module.read(contract.input_path(request, "data", "train.tfrecord"))
         self._pictures = records_module.Pictures(self.records)
-        self._stream = batches.Stream(self.records, self._pictures, self._params["batch_size"],
-                                      self._params["seed"], self._params["augmentation"])
+        self._stream = batches.Stream(
+            self.records, self._pictures, self._params["batch_size"], self._params["seed"], self._params["augmentation"]
+        )
 
     def run(self):
         """Trains from the newest checkpoint, or from the start; returns the final weights by name."""
         start = checkpoints.latest(self._scratch) or checkpoints.Checkpoint(0, None, [])
         if start.step:
             contract.emit("message", text="going on from step %d" % start.step)
-        narrator = narration.Narration(self.steps, self._params["batch_size"],
-                                       os.path.join(self._scratch, "events"), start.step, start.rows)
+        narrator = narration.Narration(
+            self.steps, self._params["batch_size"], os.path.join(self._scratch, "events"), start.step, start.rows
+        )
         state, weights = start.state, None
         stretches = phases.plan(self.model, self._params)
         for phase in stretches:
@@ -82,8 +87,11 @@ class Training(object):
             if phase.last <= start.step and not final:
                 continue
             built = graph_module.TrainingGraph(
-                dict(self.model, input_shape=phase.input_shape), self.classes, self._params["optimizer"],
-                self._params["seed"])
+                dict(self.model, input_shape=phase.input_shape),
+                self.classes,
+                self._params["optimizer"],
+                self._params["seed"],
+            )
             with built.session(self._threads) as session:
                 if state is not None:
                     built.restore(session, state)
@@ -109,8 +117,10 @@ class Training(object):
             done = number + 1
             if not math.isfinite(loss):
                 raise contract.Failure(
-                    "diverged", "loss is %s at step %d" % ("NaN" if math.isnan(loss) else "infinite", done),
-                    help="lower learning_rate.base (it was %g at that step) or lengthen warmup_steps" % rate)
+                    "diverged",
+                    "loss is %s at step %d" % ("NaN" if math.isnan(loss) else "infinite", done),
+                    help="lower learning_rate.base (it was %g at that step) or lengthen warmup_steps" % rate,
+                )
             narrator.step(done, float(loss), {name: float(value) for name, value in losses.items()}, rate)
             if done % self._params["checkpoint_every"] == 0 or done == self.steps:
                 narrator.flush()
@@ -123,8 +133,11 @@ class Training(object):
         weights.update(batchnorm.averages(built, session, self._calm_batches(built.size)))
         for name, value in sorted(weights.items()):
             if not np.isfinite(value).all():
-                raise contract.Failure("diverged", "%s is not finite after step %d" % (name, self.steps),
-                                       help="lower learning_rate.base or lengthen warmup_steps")
+                raise contract.Failure(
+                    "diverged",
+                    "%s is not finite after step %d" % (name, self.steps),
+                    help="lower learning_rate.base or lengthen warmup_steps",
+                )
         return weights
 
     def _calm_batches(self, size):
@@ -139,8 +152,9 @@ def _save_weights(prefix, weights):
     """A TensorFlow checkpoint of the weights alone (.index and .data; no .meta, whose bytes are not stable)."""
     with tf.Graph().as_default():
         held = dict(weights, global_step=np.int64(0))  # The API's exporters look for a global step.
-        variables = {name: tf.compat.v1.get_variable(name, initializer=tf.constant(held[name]))
-                     for name in sorted(held)}
+        variables = {
+            name: tf.compat.v1.get_variable(name, initializer=tf.constant(held[name])) for name in sorted(held)
+        }
         saver = tf.compat.v1.train.Saver(variables)
         with tf.compat.v1.Session() as session:
             session.run(tf.compat.v1.global_variables_initializer())

@@ -17,7 +17,9 @@ from tests.integration.conftest import ROOT, TINSMITH, Run
 pytestmark = pytest.mark.toolchain
 
 
-def test_local_build_verifies_and_judges_an_untrained_model(tmp_path: Path, run: Run, tiny: Callable[..., Path]) -> None:
+def test_local_build_verifies_and_judges_an_untrained_model(
+    tmp_path: Path, run: Run, tiny: Callable[..., Path]
+) -> None:
     """A few steps of training give a constant answer: every step runs, the verdict is exit 5, and it is cached."""
     manifest = str(tiny())
     run("lock", manifest)

@@ -27,9 +27,7 @@ def budgets(**fields: Any) -> Verify:
 
 
 def test_figures_within_every_budget_pass() -> None:
-    check(
-        budgets(min_map50=0.6, max_size=1_500_000, max_map_drop=0.005, max_latency_ms=4.0), metrics(), LATENCY
-    )
+    check(budgets(min_map50=0.6, max_size=1_500_000, max_map_drop=0.005, max_latency_ms=4.0), metrics(), LATENCY)
 
 
 @pytest.mark.parametrize(

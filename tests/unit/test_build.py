@@ -54,9 +54,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def run(
-    tmp_path: Path, source: Path, engine: FakeEngine, events: Emit | None = None
-) -> dict[str, StepResult]:
+def run(tmp_path: Path, source: Path, engine: FakeEngine, events: Emit | None = None) -> dict[str, StepResult]:
     store = DiskStore(tmp_path / "store")
     return build(PLAN, code=CODE, source=source, store=store, engine=lambda: engine, emit=events or Events())
 
@@ -78,9 +76,7 @@ def test_a_second_build_runs_nothing_and_asks_for_no_engine(tmp_path: Path, sour
     def no_engine() -> FakeEngine:
         raise AssertionError("an engine was asked for")
 
-    again = build(
-        PLAN, code=CODE, source=None, store=DiskStore(tmp_path / "store"), engine=no_engine, emit=events
-    )
+    again = build(PLAN, code=CODE, source=None, store=DiskStore(tmp_path / "store"), engine=no_engine, emit=events)
     assert again == first
     assert [detail["step"] for detail in events.of("cached")] == ["ingest", "train"]
 
@@ -148,9 +144,7 @@ class _Liar(FakeEngine):
     ],
     ids=["no result", "another run's result", "other bytes", "outside the folder"],
 )
-def test_an_exit_without_a_true_result_is_a_failed_step(
-    tmp_path: Path, source: Path, engine: FakeEngine
-) -> None:
+def test_an_exit_without_a_true_result_is_a_failed_step(tmp_path: Path, source: Path, engine: FakeEngine) -> None:
     with pytest.raises(StepFailed):
         run(tmp_path, source, engine)
     assert DiskStore(tmp_path / "store").lookup(PLAN.steps[0].key) is None

@@ -24,9 +24,7 @@ def test_a_release_is_an_oci_layout_that_reads_back(tmp_path: Path) -> None:
     document = json.loads((layout.root / "blobs" / "sha256" / entry["digest"][7:]).read_bytes())
     assert document["artifactType"] == ARTIFACT_TYPE
     assert document["config"]["digest"] == digest_bytes(b"{}")
-    assert {layer["digest"] for layer in document["layers"]} == {
-        digest_bytes(data) for data in FILES.values()
-    }
+    assert {layer["digest"] for layer in document["layers"]} == {digest_bytes(data) for data in FILES.values()}
     for ref in ("raccoon", "raccoon@1.0.0", release.digest):
         assert layout.find(ref) == release
     assert layout.read(release, "labels.txt") == b"raccoon\n"

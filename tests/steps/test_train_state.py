@@ -1,0 +1,86 @@
+"""Checkpoints, learning rate, phases and targets of the trainer."""
+
+import checkpoints
+import numpy as np
+import phases
+import pytest
+import schedule
+import targets
+
+
+def checkpoint(step):
+    state = {"a/b": np.full((2, 3), step, np.float32), "c": np.float32(0.5 + step)}
+    return checkpoints.Checkpoint(step, state, [{"step": step, "loss": 0.1}])
+
+
+def test_a_checkpoint_comes_back_with_the_same_bits(tmp_path):
+    checkpoints.save(str(tmp_path), checkpoint(7))
+    found = checkpoints.latest(str(tmp_path))
+    assert found.step == 7 and found.rows == [{"step": 7, "loss": 0.1}]
+    assert found.state["a/b"].tobytes() == checkpoint(7).state["a/b"].tobytes()
+    assert found.state["c"].dtype == np.float32 and float(found.state["c"]) == 7.5
+
+
+def test_two_are_kept_and_a_broken_one_is_passed_over(tmp_path):
+    for step in (10, 20, 30):
+        checkpoints.save(str(tmp_path), checkpoint(step))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["step-00000020.checkpoint", "step-00000030.checkpoint"]
+    newest = tmp_path / names[1]
+    whole = newest.read_bytes()
+    for broken in (whole[:-1], whole[: len(whole) // 2], b"", whole[:-9] + b"x" + whole[-8:]):
+        newest.write_bytes(broken)
+        assert checkpoints.latest(str(tmp_path)).step == 20
+
+
+def test_a_half_written_checkpoint_is_never_taken(tmp_path):
+    assert checkpoints.latest(str(tmp_path / "absent")) is None
+    (tmp_path / "step-00000040.checkpoint.tmp").write_bytes(b"half")
+    assert checkpoints.latest(str(tmp_path)) is None
+
+
+def test_learning_rate():
+    cosine = {"schedule": "cosine", "base": 0.4, "warmup_steps": 10}
+    rates = [schedule.learning_rate(cosine, step, 110) for step in range(110)]
+    assert rates[0] == pytest.approx(0.4 / 11) and rates[10] == 0.4
+    assert rates[60] == pytest.approx(0.2) and 0 < rates[-1] < 0.001
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    constant = {"schedule": "constant", "base": 0.4, "warmup_steps": 0}
+    assert {schedule.learning_rate(constant, step, 5) for step in range(5)} == {0.4}
+
+
+def test_phases():
+    model, train = {"input_shape": [300, 200, 3]}, {"steps": 100}
+    assert phases.plan(model, train) == [phases.Phase([300, 200, 3], 0, 100)]
+    train["progressive"] = {"input_shape": [150, 96, 3], "steps": 60}
+    assert phases.plan(model, train) == [phases.Phase([150, 96, 3], 0, 60), phases.Phase([300, 200, 3], 60, 100)]
+
+
+ANCHORS = np.array([[0, 0, 0.5, 0.5], [0, 0.5, 0.5, 1], [0.5, 0, 1, 0.5], [0.5, 0.5, 1, 1], [0, 0, 1, 1]], np.float32)
+
+
+def test_a_box_gets_anchors_above_half_and_its_best():
+    boxes = np.array([[0, 0, 0.5, 0.45], [0.6, 0.6, 0.7, 0.7]], np.float32)
+    classes, offsets = targets.assign(ANCHORS, boxes, np.array([2, 3], np.int32))
+    assert classes.tolist() == [2, 0, 0, 3, 0]
+    assert not offsets[[1, 2, 4]].any()
+
+
+def test_offsets_decode_to_the_box():
+    boxes = np.array([[0.05, 0.1, 0.45, 0.5]], np.float32)
+    _, offsets = targets.assign(ANCHORS, boxes, np.array([1], np.int32))
+    (ty, tx, th, tw), anchor = offsets[0] / [10, 10, 5, 5], ANCHORS[0]
+    center = (anchor[:2] + anchor[2:]) / 2 + np.array([ty, tx]) * 0.5
+    size = np.exp([th, tw]) * 0.5
+    assert np.allclose(np.concatenate([center - size / 2, center + size / 2]), boxes[0], atol=1e-6)
+
+
+def test_a_picture_with_no_box_is_all_background():
+    classes, offsets = targets.assign(ANCHORS, np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+    assert not classes.any() and not offsets.any()
+
+
+def test_two_boxes_that_want_one_anchor_leave_it_to_the_first():
+    boxes = np.array([[0.1, 0.1, 0.2, 0.2], [0.3, 0.3, 0.4, 0.4]], np.float32)
+    classes, _ = targets.assign(ANCHORS[:4], boxes, np.array([1, 2], np.int32))
+    assert classes.tolist() == [1, 0, 0, 0]
