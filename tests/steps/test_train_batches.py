@@ -18,7 +18,7 @@ def record(identity, size=(40, 60)):
     """A black picture with one white rectangle, and its box."""
     height, width = size
     pixels = np.zeros((height, width, 3), np.uint8)
-    top, left, bottom, right = 10 + identity % 5, 15, 30, 45
+    top, left, bottom, right = 10 + identity % 5, 12, 30, 36
     pixels[top:bottom, left:right] = 255
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG")
