@@ -53,7 +53,9 @@ class TrainingGraph(object):
         )
         values, variables = zip(*gradients)
         values, self.gradient_norm = tf.clip_by_global_norm(values, 10.0)
-        self.update = step.apply_gradients(zip(values, variables))
+        # The weights' penalty is no part of the gradients' graph: without this it may be read after the update.
+        with tf.control_dependencies([self.loss]):
+            self.update = step.apply_gradients(zip(values, variables))
         self.variables = {v.op.name: v for v in tf.compat.v1.global_variables()}
         self.moments = dict(_batch_moments(op) for op in tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS))
 
