@@ -14,7 +14,7 @@ from builder.plan.code import StepCode
 from builder.plan.make import plan_document
 from builder.plan.step import Plan
 
-_TOOLCHAIN_FILES = ("Dockerfile", "requirements.in", "requirements.lock", "toolchain.toml")
+_TOOLCHAIN_FILES = ("Dockerfile", "overrides.in", "requirements.in", "requirements.lock", "toolchain.toml")
 
 
 def recipe_files(manifest: Manifest, lock: Lock, plan: Plan, code: StepCode, docker: Path) -> dict[str, bytes]:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from builder.engine.docker import DockerEngine
+from builder.errors import NoEngine
+
 TINSMITH = [sys.executable, "-c", "from builder.cli import main; main()"]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +33,7 @@ model:
   max_detections: 10
   nms: {iou_threshold: 0.6, score_threshold: 1.0e-8}
 train:
-  steps: STEPS
+  steps: 12
   batch_size: 4
   seed: 1
   optimizer: {type: adam}
@@ -44,18 +47,12 @@ release: {license: MIT, description: Drawings for a test, authors: [The tests]}
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """``run("build", "manifests/tiny.yaml", status=0)`` in ``tmp_path``; the status is asserted."""
+def runner(folder: Path) -> Run:
+    """``run("build", "manifests/tiny.yaml", status=0)`` in ``folder``; the status is asserted."""
 
-    def run(*words: str, status: int = 0, **changes: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [*TINSMITH, *words],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **changes},
-            capture_output=True,
-            text=True,
-            check=False,
+            [*TINSMITH, *words], cwd=folder, env=environment(), capture_output=True, text=True, check=False
         )
         assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
@@ -64,14 +61,45 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> Callable[[int], Path]:
-    """Writes ``manifests/tiny.yaml`` for so many training steps."""
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
-    def write(steps: int = 6) -> Path:
-        path = tmp_path / "manifests" / "tiny.yaml"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(TINY.replace("STEPS", str(steps)))
-        return Path("manifests/tiny.yaml")
 
-    return write
+def project(folder: Path) -> Run:
+    """A project with ``manifests/tiny.yaml``, locked."""
+    (folder / "manifests").mkdir()
+    (folder / "manifests" / "tiny.yaml").write_text(TINY)
+    run = runner(folder)
+    run("lock", "manifests/tiny.yaml")
+    return run
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which the tiny manifest has been built by the local engine."""
+    folder = tmp_path_factory.mktemp("built")
+    done = project(folder)("build", "manifests/tiny.yaml", "--engine", "local")
+    (folder / "build.stderr").write_text(done.stderr)
+    (folder / "build.stdout").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def standin_bases() -> list[str]:
+    """Words for ``tinsmith lock`` that name the stand-in base images where this machine has them.
+
+    Skips where no Docker engine answers, or fails if TINSMITH_REQUIRE_DOCKER is set.
+    """
+    try:
+        engine = DockerEngine.connect()
+    except NoEngine as error:
+        if os.environ.get("TINSMITH_REQUIRE_DOCKER"):
+            pytest.fail(error.message)
+        pytest.skip(error.message)
+    words = []
+    for toolchain, tag in (("tf1.15", "tinsmith-base:py3.7"), ("litert", "tinsmith-base:py3.11")):
+        image = engine.local_image(tag)
+        if image:
+            words += ["--base-image", f"{toolchain}={image}"]
+    engine.close()
+    return words

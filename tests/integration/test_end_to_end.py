@@ -7,83 +7,146 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tests.integration.conftest import ROOT, TINSMITH, Run
+from builder.digest import digest_file
+from tests.integration.conftest import TINSMITH, environment, project, runner
 
 pytestmark = pytest.mark.toolchain
+MANIFEST = "manifests/tiny.yaml"
+STEPS = ("ingest", "train", "export", "convert", "infer", "verify", "measure", "package")
 
 
-def test_local_build_verifies_and_judges_an_untrained_model(
-    tmp_path: Path, run: Run, tiny: Callable[..., Path]
-) -> None:
-    """A few steps of training give a constant answer: every step runs, the verdict is exit 5, and it is cached."""
-    manifest = str(tiny())
-    run("lock", manifest)
-    done = run("build", manifest, "--engine", "local", status=5)
-    assert "answer" in done.stderr
-    for step in ("ingest", "train", "export", "convert", "infer", "verify", "measure", "package"):
-        assert step in done.stderr
+def outputs(folder: Path, step: str) -> dict[str, str]:
+    """Output path -> digest of a step that has run in ``folder``."""
+    planned = json.loads(runner(folder)("plan", MANIFEST, "--json").stdout)
+    (key,) = [item["key"] for item in planned["steps"] if item["name"] == step]
+    path = folder / ".tinsmith" / "store" / "results" / f"{key.removeprefix('sha256:')}.json"
+    return {item["path"]: item["digest"] for item in json.loads(path.read_bytes())["artifacts"]}
+
+
+def test_every_step_is_seen_to_run_and_training_shows_its_progress(built: Path) -> None:
+    log = (built / "build.stderr").read_text()
+    for step in STEPS:
+        assert f"{step:8} started (local)" in log
+    assert "12/12" in log
+    assert "images/s" in log
+    assert "ETA" in log
+    table = (built / "build.stdout").read_text()
+    assert "tiny@1.0.0" in table
+    assert "detections.png" in table
+
+
+def test_the_files_of_a_release_are_laid_out_and_agree(built: Path) -> None:
+    files = built / "build" / "tiny-1.0.0"
+    metadata = json.loads((files / "metadata.json").read_text())
+    metrics = json.loads((files / "metrics.json").read_text())
+    assert (files / "labels.txt").read_text().split() == ["circle", "square", "triangle"]
+    assert (files / "model.tflite").read_bytes()[4:8] == b"TFL3"
+    assert metrics["model_digest"] == digest_file(files / "model.tflite")
+    assert metadata["input"]["shape"] == [1, 96, 96, 3]
+    assert (metadata["input"]["mean"], metadata["input"]["std"]) == (127.5, 127.5)
+    assert set(metrics["stages"]) == {"frozen", "tflite_tf1", "tflite_litert"}
+    assert metrics["images"] == 12
+    for pair in metrics["parity"].values():
+        assert pair["raw"]["max_raw_score_diff"] < 1e-4
+        assert pair["raw"]["max_raw_box_diff"] < 1e-3
+    with Image.open(files / "detections.png") as picture:
+        assert picture.width > 200
+
+
+def test_a_second_build_runs_nothing(built: Path) -> None:
+    done = runner(built)("build", MANIFEST, "--engine", "docker")
+    assert "started" not in done.stderr
+    assert [line.split()[0] for line in done.stderr.splitlines()] == list(STEPS)
+    assert "released before, the same bytes" in done.stdout
+
+
+def test_releases_are_listed_shown_pulled_and_run(built: Path, tmp_path: Path) -> None:
+    run = runner(built)
+    (listed,) = json.loads(run("list", "--json").stdout)
+    assert (listed["name"], listed["version"]) == ("tiny", "1.0.0")
+    shown = run("show", "tiny").stdout
+    assert "tflite_litert" in shown
+    assert "constant answer" in shown
+    run("pull", "tiny@1.0.0", str(tmp_path / "app"))
+    model = tmp_path / "app" / "model.tflite"
+    assert model.read_bytes() == (built / "build" / "tiny-1.0.0" / "model.tflite").read_bytes()
+    picture = tmp_path / "drawing.png"
+    Image.new("RGB", (200, 160), "navy").save(picture)
+    run("detect", "tiny", str(picture), "-o", str(tmp_path / "boxes"), "--engine", "local", "--threshold", "0")
+    (record,) = json.loads((tmp_path / "boxes" / "detections.json").read_text())
+    assert (record["width"], record["height"]) == (200, 160)
+    with Image.open(tmp_path / "boxes" / record["picture"]) as drawn:
+        assert drawn.size == (200, 160)
+
+
+def test_a_missed_budget_is_exit_5_and_releases_nothing(built: Path, tmp_path: Path) -> None:
+    text = (built / MANIFEST).read_text().replace("release:", "verify: {min_map50: 0.99}\nrelease:")
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / MANIFEST).write_text(text)
+    run = runner(tmp_path)
+    run("lock", MANIFEST)
+    store = str(built / ".tinsmith" / "store")
+    done = run("build", MANIFEST, "--engine", "local", "--store", store, status=5)
+    assert "min_map50" in done.stderr
+    assert [line.split()[0] for line in done.stderr.splitlines() if "started" in line] == ["package"]
     assert not (tmp_path / "releases" / "index.json").exists()
-    planned = json.loads(run("plan", manifest, "--json").stdout)
-    assert {step["status"] for step in planned["steps"]} == {"cached"}
 
 
-def digests(plan: str) -> dict[str, str]:
-    return {step["name"]: step["key"] for step in json.loads(plan)["steps"]}
+def test_other_bytes_under_a_released_version_are_exit_7(built: Path, tmp_path: Path) -> None:
+    text = (built / MANIFEST).read_text().replace("description: Drawings", "description: Other drawings")
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / MANIFEST).write_text(text)
+    run = runner(tmp_path)
+    run("lock", MANIFEST)
+    store, releases = str(built / ".tinsmith" / "store"), str(built / "releases")
+    done = run("build", MANIFEST, "--engine", "local", "--store", store, "--releases", releases, status=7)
+    assert "metadata.json" in done.stderr
 
 
-def outputs(store: Path, key: str) -> dict[str, str]:
-    result = json.loads((store / "results" / f"{key.removeprefix('sha256:')}.json").read_bytes())
-    return {item["path"]: item["digest"] for item in result["artifacts"]}
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
+def test_a_stopped_training_goes_on_and_ends_in_the_same_weights(
+    built: Path, tmp_path: Path, kill: signal.Signals
+) -> None:
+    run = project(tmp_path)
+    stop_in_training(tmp_path, kill)
+    assert left_running(tmp_path) == []
+    assert "goes on from its last checkpoint" in run("plan", MANIFEST).stdout
+    done = run("build", MANIFEST, "--engine", "local")
+    assert "going on from step" in done.stderr
+    assert outputs(tmp_path, "train") == outputs(built, "train")
 
 
-def start_build(tmp_path: Path, manifest: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*TINSMITH, "build", manifest, "--engine", "local", "--progress", "json"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+def stop_in_training(folder: Path, kill: signal.Signals) -> None:
+    """Starts a build and stops it once training has written a checkpoint."""
+    build = subprocess.Popen(
+        [*TINSMITH, "build", MANIFEST, "--engine", "local", "--progress", "json"],
+        cwd=folder,
+        env=environment(),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
     )
-
-
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
-def test_a_stopped_training_goes_on_and_ends_in_the_same_weights(
-    tmp_path: Path, run: Run, tiny: Callable[..., Path], kill: signal.Signals
-) -> None:
-    manifest = str(tiny(steps=30))
-    run("lock", manifest)
-    keys = digests(run("plan", manifest, "--json").stdout)
-    build = start_build(tmp_path, manifest)
-    checkpoints = tmp_path / ".tinsmith/store/work" / keys["train"].removeprefix("sha256:") / "out/checkpoints"
     assert build.stderr is not None
     for line in build.stderr:
         event = json.loads(line)
-        training = event["step"] == "train" and event["kind"] == "progress"
-        if training and checkpoints.is_dir() and any(checkpoints.iterdir()):
+        if event["step"] == "train" and any(folder.glob(".tinsmith/store/work/*/out/checkpoints/*")):
+            time.sleep(0.3)
             break
-        assert build.poll() is None
-    time.sleep(0.5)
+    assert build.poll() is None
     os.kill(build.pid, kill)
     build.stderr.read()
-    status = build.wait()
-    assert status == (130 if kill == signal.SIGINT else -signal.SIGKILL)
-    assert left_running(tmp_path) == []
-    assert "goes on from its last checkpoint" in run("plan", manifest).stdout
-    run("build", manifest, "--engine", "local", status=5)
-    stopped = outputs(tmp_path / ".tinsmith/store", keys["train"])
-    run("build", manifest, "--engine", "local", "--store", "other", status=5)
-    assert stopped == outputs(tmp_path / "other", keys["train"])
+    assert build.wait() == (130 if kill == signal.SIGINT else -signal.SIGKILL)
 
 
 def left_running(folder: Path) -> list[str]:
-    """Command lines of processes that still work below ``folder``."""
+    """Command lines of processes that still work below ``folder``, after ten seconds at the most."""
+    found: list[str] = []
     for _ in range(50):
         found = []
         for process in Path("/proc").glob("[0-9]*"):
@@ -94,6 +157,19 @@ def left_running(folder: Path) -> list[str]:
             if str(folder) in words:
                 found.append(words)
         if not found:
-            return []
+            break
         time.sleep(0.2)
     return found
+
+
+@pytest.mark.docker
+def test_docker_and_local_build_the_same_bytes(built: Path, tmp_path: Path, standin_bases: list[str]) -> None:
+    project(tmp_path)
+    run = runner(tmp_path)
+    run("lock", MANIFEST, *standin_bases)
+    done = run("build", MANIFEST, "--engine", "docker")
+    assert "train    started (docker)" in done.stderr
+    for step in ("ingest", "train", "export", "convert", "infer", "verify"):
+        assert outputs(tmp_path, step) == outputs(built, step), step
+    model = "build/tiny-1.0.0/model.tflite"
+    assert digest_file(tmp_path / model) == digest_file(built / model)

@@ -1,0 +1,54 @@
+"""Ingest of the real photographs, by the real step: nothing rejected, the split as locked."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from builder.build import build
+from builder.cli.load import load_planned
+from builder.engine.local import LocalEngine
+from builder.lock import open_source
+from builder.plan.step import Plan
+from builder.store.disk import DiskStore
+from tests.fakes import Events
+from tests.integration.conftest import ROOT
+
+pytestmark = [pytest.mark.toolchain, pytest.mark.photos]
+PHOTOGRAPHS = ROOT.parent / "shared" / "data" / "raccoon"
+
+
+@pytest.fixture
+def photographs() -> Path:
+    """The photographs beside the checkout. Skips where they are missing, or fails if TINSMITH_REQUIRE_PHOTOS is set."""
+    if not PHOTOGRAPHS.is_dir():
+        message = f"the raccoon photographs are not at {PHOTOGRAPHS}"
+        if os.environ.get("TINSMITH_REQUIRE_PHOTOS"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return PHOTOGRAPHS
+
+
+def test_the_photographs_have_the_locked_content_and_are_ingested_whole(photographs: Path, tmp_path: Path) -> None:
+    (planned,) = load_planned([ROOT / "manifests" / "raccoon-025.yaml"])
+    events, store = Events(), DiskStore(tmp_path / "store")
+    source = open_source(
+        planned.manifest, planned.lock, planned.path, {"raccoon": photographs}, tmp_path / "cache", events
+    )
+    ingest = Plan(planned.plan.name, planned.plan.version, planned.plan.steps[:1], "ingest", planned.plan.digest)
+    results = build(ingest, code=planned.code, source=source, store=store, engine=LocalEngine, emit=events)
+
+    def document(path: str) -> dict[str, object]:
+        return dict(json.loads(store.read(results["ingest"].artifact(path).digest)))
+
+    report, split = document("report.json"), document("split.json")
+    assert (report["accepted"], report["rejected"]) == (200, [])
+    train, held_out = (
+        {item["sha256"] for item in split[part]["images"]}  # type: ignore[index]
+        for part in ("train", "eval")
+    )
+    assert len(split["eval"]["images"]) == 40  # type: ignore[index]
+    assert not train & held_out
