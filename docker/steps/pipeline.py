@@ -15,6 +15,9 @@ _NMS = {"score_threshold": 1e-8, "iou_threshold": 0.6}
 # Focal loss (Lin et al., 2017) in place of hard negatives: mined negatives keep a small network that starts from
 # nothing at one answer for all classes. The bias starts each class at a score of 0.02, as that paper advises.
 #
+# A box has its best class and one suppression serves all classes, as in the TFLite operator's fast mode, so that the
+# frozen graph and the .tflite answer the same question.
+#
 # Batch-norm epsilon and initialisers are the API's own for ssd_mobilenet_v2 on COCO. The moving averages of
 # training are not used (batchnorm.py), so their decay is left as the API has it.
 _TEMPLATE = """
@@ -44,7 +47,8 @@ model { ssd {
   post_processing {
     batch_non_max_suppression {
       score_threshold: %(score_threshold)r iou_threshold: %(iou_threshold)r
-      max_detections_per_class: %(max_detections)d max_total_detections: %(max_detections)d }
+      max_detections_per_class: %(max_detections)d max_total_detections: %(max_detections)d
+      use_class_agnostic_nms: true max_classes_per_detection: 1 }
     score_converter: SIGMOID }
 } }
 """

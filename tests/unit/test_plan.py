@@ -61,9 +61,8 @@ def test_a_field_reruns_only_the_steps_that_read_it(text: str, field: str, rerun
     lines = text.splitlines()
     number = next(i for i, line in enumerate(lines) if field in line)
     before, _, value = lines[number].partition(field)
-    other = {"seed: ": "77", "description: ": "Other words", "steps: ": "2000"}.get(
-        field, "0.5" if "map50" in field else "7"
-    )
+    values = {"seed: ": "77", "description: ": "Other words", "steps: ": "2000", "min_map50: ": "0.5"}
+    other = values.get(field, "7")
     end = value[value.find("}") :] if "}" in value and field != "description: " else ""
     rest = value[value.find(",") :] if "," in value and field != "description: " else end
     lines[number] = before + field + other + rest
