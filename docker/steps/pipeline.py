@@ -4,8 +4,12 @@ The one place where the model is described; training and export both build it fr
 disagree about anchors, box coding, normalisation or post-processing.
 """
 
+import functools
+
+import tensorflow as tf
 from google.protobuf import text_format
 from object_detection.builders import model_builder
+from object_detection.core import post_processing, standard_fields
 from object_detection.protos import pipeline_pb2
 
 # What a network trained without post-processing in its parameters is evaluated with: nothing is left out.
@@ -84,3 +88,22 @@ def build_model(model_params, classes, is_training):
     return model_builder.build(
         pipeline_config(model_params, classes).model, is_training=is_training, add_summaries=False
     )
+
+
+def _with_float_classes(suppress):
+    """Mends the API's suppression for all classes at once: it answers with int64 classes where its caller, which
+    maps it over a batch, has promised float32, and any batch of unknown size fails when it runs."""
+
+    @functools.wraps(suppress)
+    def mended(*arguments, **options):
+        boxes, count = suppress(*arguments, **options)
+        field = standard_fields.BoxListFields.classes
+        boxes.set_field(field, tf.cast(boxes.get_field(field), tf.float32))
+        return boxes, count
+
+    return mended
+
+
+post_processing.class_agnostic_non_max_suppression = _with_float_classes(
+    post_processing.class_agnostic_non_max_suppression
+)
