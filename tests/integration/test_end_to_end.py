@@ -123,7 +123,7 @@ def test_a_stopped_training_goes_on_and_ends_in_the_same_weights(
 
 def stop_in_training(folder: Path, kill: signal.Signals) -> None:
     """Starts a build and stops it once training has written a checkpoint."""
-    build = subprocess.Popen(
+    with subprocess.Popen(
         [*TINSMITH, "build", MANIFEST, "--engine", "local", "--progress", "json"],
         cwd=folder,
         env=environment(),
@@ -131,17 +131,16 @@ def stop_in_training(folder: Path, kill: signal.Signals) -> None:
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-    )
-    assert build.stderr is not None
-    for line in build.stderr:
-        event = json.loads(line)
-        if event["step"] == "train" and any(folder.glob(".tinsmith/store/work/*/out/checkpoints/*")):
-            time.sleep(0.3)
-            break
-    assert build.poll() is None
-    os.kill(build.pid, kill)
-    build.stderr.read()
-    assert build.wait() == (130 if kill == signal.SIGINT else -signal.SIGKILL)
+    ) as build:
+        assert build.stderr is not None
+        for line in build.stderr:
+            event = json.loads(line)
+            if event["step"] == "train" and any(folder.glob(".tinsmith/store/work/*/out/checkpoints/*.checkpoint")):
+                break
+        assert build.poll() is None
+        os.kill(build.pid, kill)
+        build.stderr.read()
+    assert build.returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL)
 
 
 def left_running(folder: Path) -> list[str]:
