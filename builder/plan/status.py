@@ -23,7 +23,7 @@ def statuses(plan: Plan, store: Path) -> list[str]:
             found.append("cached")
             continue
         waiting.add(step.name)
-        if (store / "work" / hex_of(step.key) / "out" / "checkpoints").is_dir():
+        if any((store / "work" / hex_of(step.key) / "out" / "checkpoints").glob("*.checkpoint")):
             found.append("to run: stopped before, goes on from its last checkpoint")
         elif needed:
             found.append(f"to run: needs {', '.join(str(name) for name in needed)}")
