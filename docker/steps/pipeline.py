@@ -19,6 +19,9 @@ _NMS = {"score_threshold": 1e-8, "iou_threshold": 0.6}
 # Focal loss (Lin et al., 2017) in place of hard negatives: mined negatives keep a small network that starts from
 # nothing at one answer for all classes. The bias starts each class at a score of 0.02, as that paper advises.
 #
+# At a weight of 1 the localisation loss (offsets scaled by ten, four of them) swamps the classes' gradient: measured on
+# the drawn shapes, the class of a positive anchor is right in 0.44 of all cases after 200 steps, at 0.1 in 0.81.
+#
 # A box has its best class and one suppression serves all classes, as in the TFLite operator's fast mode, so that the
 # frozen graph and the .tflite answer the same question.
 #
@@ -46,7 +49,7 @@ model { ssd {
   loss {
     classification_loss { weighted_sigmoid_focal { alpha: 0.5 gamma: 2.0 } }
     localization_loss { weighted_smooth_l1 { } }
-    classification_weight: 1.0 localization_weight: 1.0 }
+    classification_weight: 1.0 localization_weight: 0.1 }
   normalize_loss_by_num_matches: true
   post_processing {
     batch_non_max_suppression {
