@@ -27,12 +27,13 @@ def detect_in(
     release: Release,
     images: Sequence[Path],
     out: Path,
-    threshold: float,
+    threshold: float | None,
     engine: Engine,
     emit: Emit,
 ) -> list[dict[str, Any]]:
     """Writes each picture with its boxes, and ``detections.json``, into ``out``.
 
+    Boxes count from ``threshold`` on, None for the score that the release advises.
     Returns one record a picture: its file name and its detections (label, score, box in pixels).
     """
     names = _distinct(images)

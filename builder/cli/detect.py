@@ -12,7 +12,10 @@ def detect(
     release: ReleaseRef,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, JPEG or PNG.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures with boxes.")] = Path("detections"),
-    threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least score that is drawn.")] = 0.5,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Least score that is drawn; by default the one the release advises."),
+    ] = None,
     engine: EngineName = "auto",
     releases: ReleaseFolder = DEFAULT_RELEASES,
     progress: Progress = "auto",

@@ -52,10 +52,16 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
     print(f"\n{'stage':16} {'mAP':>7} {'mAP@0.5':>8} {'AR@100':>7}   over {metrics['images']} pictures")
     for name, stage in sorted(metrics["stages"].items()):
         print(f"{name:16} {stage['map']:7.3f} {stage['map50']:8.3f} {stage['ar100']:7.3f}")
-    baseline = metrics["constant_baseline"]
-    print(f"{'constant answer':16} {baseline['map']:7.3f} {baseline['map50']:8.3f}")
+    one = metrics["constant_baseline"]
+    for name, answer in (("constant box", one), ("constant boxes", one["several_boxes"])):
+        print(f"{name:16} {answer['map']:7.3f} {answer['map50']:8.3f} {answer['ar100']:7.3f}")
+    point = metrics["operating_point"]
+    print(
+        f"\nshow detections from a score of {point['score']:.2f}: "
+        f"precision {point['precision']:.2f}, recall {point['recall']:.2f}"
+    )
     latency = run["latency"]
-    print(f"\nlatency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}")
+    print(f"latency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}")
     print("\nfiles")
     for title, (digest, size) in sorted(found.files.items()):
         print(f"  {title:16} {size:>10,}  {digest}")

@@ -20,7 +20,7 @@ def misses(budgets: Verify, metrics: Mapping[str, Any], latency: Mapping[str, An
         baseline = metrics["constant_baseline"]["map50"]
         found.append(
             f"min_map50: mAP@0.5 is {released['map50']:.3f}, {budgets.min_map50 - released['map50']:.3f} below "
-            f"{budgets.min_map50} (a constant answer gets {baseline:.3f})"
+            f"{budgets.min_map50} (one constant box gets {baseline:.3f})"
         )
     if budgets.max_map_drop is not None:
         for name, stage in sorted(stages.items()):

@@ -86,6 +86,17 @@ def ap50(truth, rows):
     return _mean(_judged(truth, rows, np.array([0.5])).eval["precision"][0, :, :, 0, -1])
 
 
+def matches(truth, rows):
+    """Every detection at an overlap of 0.5: (scores [n], whether each is right [n], boxes there are to find)."""
+    judge = _judged(truth, rows, np.array([0.5]))
+    seen = [found for found in judge.evalImgs if found is not None]
+    counted = [~np.asarray(found["dtIgnore"][0], bool) for found in seen]
+    scores = [np.asarray(found["dtScores"], np.float64)[kept] for found, kept in zip(seen, counted)]
+    right = [np.asarray(found["dtMatches"][0])[kept] > 0 for found, kept in zip(seen, counted)]
+    boxes = sum(int((np.asarray(found["gtIgnore"]) == 0).sum()) for found in seen)
+    return np.concatenate(scores), np.concatenate(right), boxes
+
+
 def _judged(truth, rows, thresholds=None):
     annotations = []
     for number, row in enumerate(rows, 1):

@@ -20,8 +20,8 @@ def main(request):
     "detections": [{"label", "class", "score", "box": [left, top, right, bottom]}]}] in the order of file names;
     boxes in pixels of the upright picture, best first.
     """
-    threshold = float(request.params["threshold"])
     metadata = contract.read_json(contract.input_path(request, "release", "metadata.json"))
+    threshold = _threshold(request.params["threshold"], metadata)
     with open(contract.input_path(request, "release", "labels.txt"), encoding="utf-8") as stream:
         names = stream.read().splitlines()
     detector = _load(request, metadata)
@@ -54,6 +54,18 @@ def drawn_names(files):
         (stem if taken.count(stem.lower()) == 1 and stem not in files else name) + ".png"
         for stem, name in zip(stems, files)
     ]
+
+
+def _threshold(wanted, metadata):
+    """The score asked for, else the one that the release advises."""
+    if wanted is not None:
+        return float(wanted)
+    try:
+        return float(metadata["operating_point"]["score"])
+    except (KeyError, TypeError, ValueError):
+        raise contract.Failure(
+            "model-output", "metadata.json of the release advises no score", "give one with --threshold"
+        ) from None
 
 
 def _load(request, metadata):

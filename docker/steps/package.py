@@ -56,6 +56,7 @@ def describe(params, source, outputs, metrics, split, files):
         "quantization": params["quantization"],
         "input": source,
         "outputs": outputs,
+        "operating_point": metrics["operating_point"],
         "labels": {"names": params["classes"], "index_base": outputs["index_base"], "file": "labels.txt"},
         "metrics": {
             "stages": metrics["stages"],

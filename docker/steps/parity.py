@@ -57,8 +57,10 @@ def heads(first, second):
 
 
 def _above(answer, floor):
+    """The detections from ``floor`` on, cut to the picture: the frozen graph cuts its boxes, the .tflite does not."""
     kept = answer[1] >= floor
-    return tuple(part[kept] for part in answer)
+    boxes, scores, classes = (part[kept] for part in answer)
+    return np.clip(boxes, 0.0, 1.0), scores, classes
 
 
 def _matches(one, other):

@@ -16,13 +16,11 @@ import drawing
 import isolated
 import litert
 import numpy as np
+import operating_point
 import parity
 from PIL import Image
 
 SHOWN = 12
-DRAWN_FROM = 0.5
-"""Least score of the detections in detections.png."""
-
 STAGES = ("frozen", "tflite_tf1", "tflite_litert")
 
 
@@ -54,10 +52,10 @@ def figures(truth, stages, raw):
     ``raw``: {name: (box encodings, class scores)} of the first pictures.
     """
     oracle, images = coco_metrics.load_truth(truth), _images(truth)
-    scored = {}
+    scored, rows = {}, {}
     for number, (name, answers) in enumerate(sorted(stages.items()), 1):
-        rows = [row for image, answer in zip(images, answers) for row in coco_metrics.pixel_rows(image, *answer)]
-        scored[name] = coco_metrics.evaluate(oracle, rows)
+        rows[name] = [row for image, one in zip(images, answers) for row in coco_metrics.pixel_rows(image, *one)]
+        scored[name] = coco_metrics.evaluate(oracle, rows[name])
         contract.emit("progress", stage="metrics", step=number, steps=len(stages) + 1)
     pairs = {}
     for first, second in (STAGES[:2], STAGES[::2], STAGES[1:]):
@@ -66,6 +64,7 @@ def figures(truth, stages, raw):
         )
     return {
         "stages": scored,
+        "operating_point": operating_point.best_f1(oracle, rows["tflite_litert"]),
         "constant_baseline": baseline.constant_answer(truth),
         "parity": pairs,
         "degenerate": degenerate.judge(stages["tflite_litert"], truth),
@@ -76,13 +75,14 @@ def figures(truth, stages, raw):
 def overview(request, truth, answers, metrics):
     """The first evaluation pictures in the order of their ids (not chosen), detections over annotations."""
     images, tiles, side = _images(truth), [], 320
+    shown_from = metrics["operating_point"]["score"]
     for image, (boxes, scores, classes) in list(zip(images, answers))[:SHOWN]:
         picture = Image.fromarray(_pixels(request, image["id"]))
         picture = drawing.fitted(picture, (image["width"], image["height"]), side)
         scale = picture.width / float(image["width"]), picture.height / float(image["height"])
         found = [row["bbox"] for row in truth["annotations"] if row["image_id"] == image["id"]]
         annotated = [(x * scale[0], y * scale[1], (x + w) * scale[0], (y + h) * scale[1]) for x, y, w, h in found]
-        kept = scores >= DRAWN_FROM
+        kept = scores >= shown_from
         corners = boxes[kept][:, [1, 0, 3, 2]] * ([picture.width, picture.height] * 2)
         labels, names = classes[kept].tolist(), request.params["classes"]
         picture = drawing.draw(drawing.draw_truth(picture, annotated), corners, labels, scores[kept].tolist(), names)
@@ -92,7 +92,7 @@ def overview(request, truth, answers, metrics):
         score["map50"], score["map"], metrics["images"],
         metrics["constant_baseline"]["map50"], metrics["constant_baseline"]["map"],
     )  # fmt: skip
-    return drawing.sheet(tiles, title + "  |  first %d, score from %.1f; dashed: annotated" % (len(tiles), DRAWN_FROM))
+    return drawing.sheet(tiles, title + "  |  first %d, score from %.2f; dashed: annotated" % (len(tiles), shown_from))
 
 
 def _run_litert(request, model, truth, raw_pictures):

@@ -72,7 +72,7 @@ def infer_folder(root: Path, cells: list[tuple[int, int, int]]) -> None:
 
 def request(step: str, root: Path, params: dict[str, Any], **inputs: Path) -> contract.Request:
     output = root / step
-    output.mkdir()
+    output.mkdir(parents=True)
     return contract.Request(step, params, {name: str(path) for name, path in inputs.items()}, str(output), 2, "nonce")
 
 
@@ -252,6 +252,7 @@ def test_package_is_reproducible_and_says_how_to_use_the_model(tmp_path: Path, f
         data = (first / name).read_bytes()
         assert entry == {"digest": "sha256:" + hashlib.sha256(data).hexdigest(), "size": len(data)}
     assert metadata["metrics"]["model_digest"] == metadata["files"]["model.tflite"]["digest"]
+    assert metadata["operating_point"] == read(first / "metrics.json")["operating_point"]
 
 
 def test_figures_of_another_model_are_refused(tmp_path: Path, folders: dict[str, Path]) -> None:
@@ -262,7 +263,7 @@ def test_figures_of_another_model_are_refused(tmp_path: Path, folders: dict[str,
     assert caught.value.code == "package-metrics"
 
 
-def run_detect(root: Path, release: Path, pictures: Path, threshold: float = 0.5) -> Path:
+def run_detect(root: Path, release: Path, pictures: Path, threshold: float | None = 0.5) -> Path:
     detect.main(request("detect", root, {"threshold": threshold}, release=release, pictures=pictures))
     return root / "detect"
 
@@ -298,6 +299,23 @@ def test_detect_draws_upright_pictures_at_full_size(tmp_path: Path, release: Pat
             assert drawn.size == (320, 640)
             colours = {colour for _, colour in drawn.getcolors(1 << 24)}
             assert drawing.colour_of(0) in colours
+
+
+def test_detect_draws_from_the_score_that_the_release_advises(tmp_path: Path, release: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.fromarray(tiny.picture(6, 1)).save(pictures / "lit.png")
+    advised = read(release / "metadata.json")["operating_point"]["score"]
+    everything, worth_showing = (
+        read(run_detect(tmp_path / str(score), release, pictures, threshold=score) / "detections.json")[0]["detections"]
+        for score in (0.0, None)
+    )
+    assert worth_showing == [found for found in everything if found["score"] >= advised]
+    metadata = read(release / "metadata.json")
+    del metadata["operating_point"]
+    (release / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(contract.Failure, match="advises no score"):
+        run_detect(tmp_path / "none", release, pictures, threshold=None)
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a" + bytes(100), b"\xff\xd8\xff\xe0" + bytes(50)])

@@ -224,6 +224,11 @@ def test_parity_of_equal_and_of_shifted_answers() -> None:
     assert parity.compare([answer()], [answer()])["max_box_diff"] is None
 
 
+def test_parity_looks_at_the_part_of_a_box_that_lies_in_the_picture() -> None:
+    beyond, cut = answer((0, 0.9, [-20, 20, 60, 80])), answer((0, 0.9, [0, 20, 40, 80]))
+    assert parity.compare([beyond], [cut])["min_iou"] == 1.0
+
+
 def test_parity_of_raw_heads() -> None:
     boxes, scores = np.zeros((2, 5, 4), np.float32), np.zeros((2, 5, 3), np.float32)
     found = parity.heads((boxes, scores), (boxes + 0.25, scores))
