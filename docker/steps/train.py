@@ -5,7 +5,6 @@ the end, and never silent. Writes model.ckpt (weights, batch-norm averages measu
 metrics.jsonl and summary.json; running state and TensorBoard files live in checkpoints/.
 """
 
-import math
 import os
 import warnings
 
@@ -18,6 +17,7 @@ import batches  # noqa: E402
 import batchnorm  # noqa: E402
 import checkpoints  # noqa: E402
 import contract  # noqa: E402
+import divergence  # noqa: E402
 import evaluation  # noqa: E402
 import graph as graph_module  # noqa: E402
 import narration  # noqa: E402
@@ -115,12 +115,7 @@ class Training(object):
             feed[built.learning_rate] = rate
             loss, losses = session.run([built.loss, built.losses, built.update], feed)[:2]
             done = number + 1
-            if not math.isfinite(loss):
-                raise contract.Failure(
-                    "diverged",
-                    "loss is %s at step %d" % ("NaN" if math.isnan(loss) else "infinite", done),
-                    help="lower learning_rate.base (it was %g at that step) or lengthen warmup_steps" % rate,
-                )
+            divergence.check_loss(loss, done, rate)
             narrator.step(done, float(loss), {name: float(value) for name, value in losses.items()}, rate)
             if done % self._params["checkpoint_every"] == 0 or done == self.steps:
                 narrator.flush()
@@ -131,13 +126,7 @@ class Training(object):
         contract.emit("message", text="measuring batch-norm averages")
         weights = session.run(built.weights)
         weights.update(batchnorm.averages(built, session, self._calm_batches(built.size)))
-        for name, value in sorted(weights.items()):
-            if not np.isfinite(value).all():
-                raise contract.Failure(
-                    "diverged",
-                    "%s is not finite after step %d" % (name, self.steps),
-                    help="lower learning_rate.base or lengthen warmup_steps",
-                )
+        divergence.check_weights(weights, self.steps)
         return weights
 
     def _calm_batches(self, size):
