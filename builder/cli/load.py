@@ -13,7 +13,8 @@ from builder.manifest import Manifest, load
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan
 from builder.plan.step import Plan
-from builder.progress.events import MODES, Reporter, view_for
+from builder.progress.events import Reporter
+from builder.progress.views import MODES, view_for
 from builder.resources import steps_folder
 
 

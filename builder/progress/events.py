@@ -1,16 +1,11 @@
-"""Events of a build: what happened, to which step, when. Views turn them into something to look at."""
+"""Events of a build: what happened, to which step, when; and who stamps them. Views (views.py) show them."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TextIO
-
-MODES = ("auto", "tty", "plain", "quiet", "json")
-
+from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Event:
@@ -26,33 +21,6 @@ class View(Protocol):
     def show(self, event: Event) -> None: ...
 
     def close(self) -> None: ...
-
-
-class Quiet:
-    def show(self, event: Event) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class JsonLines:
-    """One JSON object a line, for machines."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def show(self, event: Event) -> None:
-        record = {
-            "time": round(event.time, 3),
-            "step": event.step,
-            "kind": event.kind,
-            "detail": dict(event.detail),
-        }
-        print(json.dumps(record, sort_keys=True), file=self._stream, flush=True)
-
-    def close(self) -> None:
-        pass
 
 
 class Reporter:
@@ -74,20 +42,3 @@ class Reporter:
 
     def __exit__(self, *_: object) -> None:
         self._view.close()
-
-
-def view_for(mode: str, stream: TextIO | None = None) -> View:
-    """The view for ``--progress MODE``; ``auto`` is ``tty`` on a terminal and ``plain`` elsewhere."""
-    from builder.progress.live import Live
-    from builder.progress.plain import Plain
-
-    stream = stream or sys.stderr
-    if mode == "auto":
-        mode = "tty" if stream.isatty() else "plain"
-    views: dict[str, Callable[[], View]] = {
-        "tty": lambda: Live(stream),
-        "plain": lambda: Plain(stream),
-        "quiet": Quiet,
-        "json": lambda: JsonLines(stream),
-    }
-    return views[mode]()

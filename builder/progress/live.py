@@ -6,6 +6,7 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from builder.progress.events import Event
 from builder.progress.plain import describe
@@ -23,11 +24,11 @@ class Live:
         if event.kind in ("cached", "finished"):
             self.close()
             style = "dim" if event.kind == "cached" else "green"
-            self._console.print(f"[{style}]✓[/] {event.step:8} {text}")
+            self._console.print(Text.assemble(("✓", style), f" {event.step:8} {text}"))
         elif event.kind == "message":
             self._console.print(f"  {event.step:8} {text}", markup=False)
         else:
-            line = f"{event.step:8} {text}"
+            line = Text(f"{event.step:8} {text}")  # a step's own words are never markup
             if self._status is None:
                 self._status = self._console.status(line)
                 self._status.start()

@@ -11,7 +11,7 @@ def test_a_loss_that_is_no_number_stops_training_with_its_step_and_a_hint(loss, 
     with pytest.raises(contract.Failure) as caught:
         divergence.check_loss(loss, 120, 0.5)
     assert caught.value.code == "diverged"
-    assert caught.value.message == "loss is %s at step 120" % said
+    assert caught.value.message == f"loss is {said} at step 120"
     assert "learning_rate.base" in caught.value.help and "0.5" in caught.value.help
 
 

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from builder.progress.events import JsonLines, Reporter
+from builder.progress.events import Reporter
 from builder.progress.live import Live
 from builder.progress.plain import Plain, duration
+from builder.progress.views import JsonLines
 
 PROGRESS = {
     "step": 30,
@@ -58,6 +59,7 @@ def test_the_live_view_keeps_what_ended_and_survives_markup_in_messages() -> Non
     with Reporter(Live(stream)) as report:
         report("cached", {"step": "ingest", "key": "k"})
         report("message", {"text": "rejected [/bold] a.jpg"})
+        report("progress", {"stage": "decoding [/italic]", "step": 1, "steps": 2})
         report("finished", {"step": "train", "key": "k", "seconds": 75})
     text = stream.getvalue()
     assert "ingest" in text and "cached" in text and "1m15s" in text and "[/bold]" in text
