@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+
 @dataclass(frozen=True)
 class Event:
     """``time`` in seconds since the epoch; ``detail`` depends on ``kind``."""
