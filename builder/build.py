@@ -77,6 +77,8 @@ def _run(
     steps = _step_code(step, folder, code)
     nonce = secrets.token_hex(16)
     emit("started", {"step": step.name, "key": step.key, "engine": engine.name})
+    if step.resumable:
+        emit("message", {"text": f"curves while it runs: tensorboard --logdir {output / SCRATCH}"})
     begun = time.monotonic()
     engine.run(step, Workspace(inputs=inputs, output=output, steps=steps, nonce=nonce), emit)
     seconds = round(time.monotonic() - begun, 3)

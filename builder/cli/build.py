@@ -41,7 +41,7 @@ def build(
     from builder.engine.select import choose
     from builder.lock import open_source
     from builder.release.layout import Layout
-    from builder.release.make import make_release, pull
+    from builder.release.make import lay_out_training, make_release, pull
     from builder.resources import docker_folder
     from builder.settings import cache_folder
     from builder.store.disk import DiskStore
@@ -65,6 +65,7 @@ def build(
             )
             folder = out / f"{item.manifest.name}-{item.manifest.version}"
             pull(layout, made.release, folder)
+            lay_out_training(results, opened, folder / "training")
             built.append((made, folder))
         if chosen.cache_info().currsize:
             chosen().close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,14 @@ def pull(layout: Layout, release: Release, folder: Path) -> list[Path]:
         partial.rename(path)
         written.append(path)
     return written
+
+
+def lay_out_training(results: Mapping[str, StepResult], store: Store, folder: Path) -> None:
+    """Writes what training said of itself (metrics.jsonl, summary.json, tensorboard/) into ``folder``, made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for artifact in results["train"].artifacts:
+        if not artifact.path.startswith("model.ckpt"):
+            store.copy_to(artifact.digest, folder / artifact.path)
 
 
 def _annotations(manifest: Manifest, plan: Plan) -> dict[str, str]:

@@ -26,16 +26,7 @@ class Narration(object):
         """Step ``number`` (from 1) is done."""
         row = dict(losses, step=number, loss=loss, learning_rate=learning_rate)
         self.rows.append(row)
-        self._writer.add_summary(
-            tf.compat.v1.Summary(
-                value=[
-                    tf.compat.v1.Summary.Value(tag=name, simple_value=value)
-                    for name, value in sorted(row.items())
-                    if name != "step"
-                ]
-            ),
-            number,
-        )
+        self._writer.add_summary(_summary(row), number)
         now = time.time()
         since = number - self._said_step
         first = number == self._first + 1
@@ -76,3 +67,22 @@ def write_rows(path, rows):
     with open(path, "w", encoding="utf-8") as stream:
         for row in rows:
             stream.write(json.dumps(row, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_events(path, rows):
+    """The same figures as a TensorBoard file. Its clock shows a second a step, so that the bytes repeat."""
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(tf.compat.v1.Event(wall_time=0.0, file_version="brain.Event:2").SerializeToString())
+        for row in rows:
+            event = tf.compat.v1.Event(wall_time=float(row["step"]), step=row["step"], summary=_summary(row))
+            writer.write(event.SerializeToString(deterministic=True))
+
+
+def _summary(row):
+    return tf.compat.v1.Summary(
+        value=[
+            tf.compat.v1.Summary.Value(tag=name, simple_value=value)
+            for name, value in sorted(row.items())
+            if name != "step"
+        ]
+    )

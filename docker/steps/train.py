@@ -2,7 +2,7 @@
 
 Its own loop instead of the API's Estimator: seeded, resumable after a kill at any moment with the same bits at
 the end, and never silent. Writes model.ckpt (weights, batch-norm averages measured on training pictures),
-metrics.jsonl and summary.json; running state and TensorBoard files live in checkpoints/.
+metrics.jsonl, a TensorBoard file and summary.json; running state and live TensorBoard files are in checkpoints/.
 """
 
 import os
@@ -27,6 +27,9 @@ import records as records_module  # noqa: E402
 import schedule  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+# TensorBoard reads a folder's files with "tfevents" in their names.
+EVENTS = "events.out.tfevents.0.tinsmith"
+
 # Pictures that the batch-norm averages are measured on, at most.
 AVERAGED_PICTURES = 800
 
@@ -40,6 +43,7 @@ def main(request):
     held_out = records_module.read(contract.input_path(request, "data", "eval.tfrecord"))
     metrics = evaluation.evaluate(training.model, training.classes, weights, held_out, truth, request.threads)
     narration.write_rows(contract.output_path(request, "metrics.jsonl"), training.rows)
+    narration.write_events(contract.output_path(request, "tensorboard", EVENTS), training.rows)
     _save_weights(contract.output_path(request, "model.ckpt"), weights)
     last = training.rows[-1]
     contract.write_json(

@@ -84,6 +84,19 @@ def test_releases_are_listed_shown_pulled_and_run(built: Path, tmp_path: Path) -
         assert drawn.size == (200, 160)
 
 
+def test_the_curves_of_a_training_can_be_opened_during_and_after_it(built: Path) -> None:
+    assert "tensorboard --logdir" in (built / "build.stderr").read_text()
+    training = built / "build" / "tiny-1.0.0" / "training"
+    assert len((training / "metrics.jsonl").read_text().splitlines()) == 12
+    (events,) = (training / "tensorboard").iterdir()
+    data, lengths = events.read_bytes(), []
+    while data:  # TFRecord: length, its checksum, that many bytes, their checksum
+        lengths.append(int.from_bytes(data[:8], "little"))
+        data = data[8 + 4 + lengths[-1] + 4 :]
+    assert len(lengths) == 1 + 12
+    assert "tfevents" in events.name
+
+
 def test_a_missed_budget_is_exit_5_and_releases_nothing(built: Path, tmp_path: Path) -> None:
     text = (built / MANIFEST).read_text().replace("release:", "verify: {min_map50: 0.99}\nrelease:")
     (tmp_path / "manifests").mkdir()
