@@ -8,7 +8,7 @@ import sys
 import typer
 
 from builder.cli import build, check, detect, doctor, init, lock, plan, pull, releases, schema
-from builder.errors import InvalidManifest, TinsmithError
+from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
 
 app = typer.Typer(
     name="tinsmith",
@@ -49,6 +49,11 @@ def main() -> None:
         if error.help:
             print(f"  {error.help}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except OSError as error:
+        # A folder or file named on the command line that cannot be used, or a full disk.
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error[{StoreUnreachable.code}]: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(StoreUnreachable.exit_status)
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
         sys.exit(130)

@@ -48,6 +48,8 @@ def build(
 
     layout, opened = Layout(releases), DiskStore(store)
     planned = list(load_planned(manifests))
+    sources = source_paths(source, [item.manifest for item in planned])
+    layout.releases()  # what is wrong with them is better known before an hour of training
     built = []
     with reporter(progress) as emit:
         chosen = functools.cache(lambda: choose(engine))
@@ -55,7 +57,7 @@ def build(
             # Resolved only when a step reads it: a cached build needs no data at hand.
             needs_source = item.lock.dataset is not None and opened.lookup(item.plan.step("ingest").key) is None
             data = (
-                open_source(item.manifest, item.lock, item.path, source_paths(source), cache_folder(), emit)
+                open_source(item.manifest, item.lock, item.path, sources, cache_folder(), emit)
                 if needs_source
                 else None
             )

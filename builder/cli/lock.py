@@ -27,8 +27,10 @@ def lock(
     from builder.settings import cache_folder
 
     images = pairs("--base-image", base_image)
+    loaded = load_all(manifests)
+    sources = source_paths(source, [manifest for _, manifest in loaded])
     with reporter(progress) as emit:
-        for path, manifest in load_all(manifests):
-            made = make_lock(manifest, path, source_paths(source), images, cache_folder(), emit)
+        for path, manifest in loaded:
+            made = make_lock(manifest, path, sources, images, cache_folder(), emit)
             write_lock(made, lock_path(path))
             print(lock_path(path))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from builder.errors import UsageError
 from builder.settings import RELEASES, STORE
+
+if TYPE_CHECKING:
+    from builder.manifest import Manifest
 
 Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifest files.", show_default=False)]
 Sources = Annotated[
@@ -39,8 +43,16 @@ def pairs(option: str, values: list[str] | None) -> dict[str, str]:
     return found
 
 
-def source_paths(values: list[str] | None) -> dict[str, Path]:
-    return {name: Path(path) for name, path in pairs("--source", values).items()}
+def source_paths(values: list[str] | None, manifests: Iterable[Manifest]) -> dict[str, Path]:
+    """Folders by source name. UsageError for a name that none of ``manifests`` has: it would be passed over."""
+    known = sorted({item.dataset.source.name for item in manifests if item.dataset.format != "synthetic"})
+    found = {name: Path(path) for name, path in pairs("--source", values).items()}
+    for name in found:
+        if name not in known:
+            raise UsageError(
+                f"--source: no data source is called '{name}'", help=f"sources: {', '.join(known) or 'none'}"
+            )
+    return found
 
 
 def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:

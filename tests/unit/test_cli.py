@@ -1,0 +1,44 @@
+"""What a user mistypes on the command line ends in one line and a documented status, before anything starts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHAPES, RACCOON = str(ROOT / "manifests" / "shapes.yaml"), str(ROOT / "manifests" / "raccoon-025.yaml")
+
+
+def tinsmith(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from builder.cli import main; main()", *words]
+    return subprocess.run(
+        command, cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["build", RACCOON, "--source", "racoon=."], 2, ["'racoon'", "sources: raccoon"]),
+        (["lock", SHAPES, "--source", "shapes=."], 2, ["'shapes'", "sources: none"]),
+        (["build", RACCOON, "--source", "raccoon=nowhere"], 3, ["nowhere"]),
+        (["build", SHAPES, "--releases", "a-file"], 8, ["a-file"]),
+        (["build", SHAPES, "--store", "a-file"], 8, ["a-file"]),
+        (["build", SHAPES, "--engine", "podman"], 2, ["podman", "docker"]),
+        (["list", "--releases", "a-file"], 8, ["a-file"]),
+        (["show", "shapes"], 2, ["none yet"]),
+        (["check", "absent.yaml"], 2, ["absent.yaml"]),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_error_with_its_status(tmp_path: Path, words: list[str], status: int, says: list[str]) -> None:
+    (tmp_path / "a-file").write_text("")
+    done = tinsmith(tmp_path, *words)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    for text in says:
+        assert text in done.stderr
+    assert "started" not in done.stderr
