@@ -26,15 +26,15 @@ def build(
     plan: Plan,
     *,
     code: StepCode,
-    source: Path | None,
+    sources: Callable[[str], Path],
     store: DiskStore,
     engine: Callable[[], Engine],
     emit: Emit,
 ) -> dict[str, StepResult]:
     """The result of every step of ``plan``, by step name.
 
-    ``source`` is the data folder, already checked against the lock. ``engine`` is called only when a step
-    has to run. What ran stays in the store whatever happens later; a stopped training goes on from its last
+    ``sources`` gives the folder of locked files by their content's digest, checked; it and ``engine`` are called only
+    when a step has to run. What ran stays in the store whatever happens later; a stopped training goes on from its last
     checkpoint in the next build.
     """
     results: dict[str, StepResult] = {}
@@ -43,7 +43,7 @@ def build(
         if found is None:
             with _claimed(store, step) as folder:
                 # Another build may have finished it while this one waited for the claim.
-                found = store.lookup(step.key) or _run(step, folder, code, source, results, store, engine(), emit)
+                found = store.lookup(step.key) or _run(step, folder, code, sources, results, store, engine(), emit)
         else:
             emit("cached", {"step": step.name, "key": step.key})
         results[step.name] = found
@@ -64,7 +64,7 @@ def _run(
     step: Step,
     folder: Path,
     code: StepCode,
-    source: Path | None,
+    sources: Callable[[str], Path],
     results: Mapping[str, StepResult],
     store: DiskStore,
     engine: Engine,
@@ -73,7 +73,7 @@ def _run(
     emit("preparing", {"step": step.name, "toolchain": step.toolchain.name})
     engine.prepare(step.toolchain, emit)
     output = _fresh_output(folder, step)
-    inputs = _inputs(step, folder, source, results, store)
+    inputs = _inputs(step, folder, sources, results, store)
     steps = _step_code(step, folder, code)
     nonce = secrets.token_hex(16)
     emit("started", {"step": step.name, "key": step.key, "engine": engine.name})
@@ -103,7 +103,11 @@ def _fresh_output(folder: Path, step: Step) -> Path:
 
 
 def _inputs(
-    step: Step, folder: Path, source: Path | None, results: Mapping[str, StepResult], store: DiskStore
+    step: Step,
+    folder: Path,
+    sources: Callable[[str], Path],
+    results: Mapping[str, StepResult],
+    store: DiskStore,
 ) -> dict[str, Path]:
     """Input folders by name. Outputs of earlier steps are copied, and so verified, out of the store."""
     root = folder / "in"
@@ -111,8 +115,8 @@ def _inputs(
     folders: dict[str, Path] = {}
     for item in step.inputs:
         if item.step is None:
-            assert source is not None, "a plan with a data source is built with one"
-            folders[item.name] = source
+            assert item.source is not None, "an input is of a step or of a source"
+            folders[item.name] = sources(item.source)
             continue
         folders[item.name] = root / item.name
         folders[item.name].mkdir(parents=True)
@@ -139,16 +143,20 @@ def _take(step: Step, output: Path, nonce: str, store: DiskStore) -> tuple[Artif
     result = output / RESULT
     if not result.is_file() or result.is_symlink():
         raise StepFailed(f"step {step.name} ended without a result", code="no-result")
-    document = json.loads(result.read_bytes())
+    try:
+        document = json.loads(result.read_bytes())
+        files = [(str(item["path"]), str(item["sha256"])) for item in document["files"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StepFailed(f"step {step.name} left a result that cannot be read: {error}", code="no-result") from error
     if document.get("nonce") != nonce:
         raise StepFailed(f"step {step.name} left the result of another run", code="no-result")
     artifacts = []
-    for item in document["files"]:
-        path = output / item["path"]
+    for name, sha256 in files:
+        path = output / name
         if path.is_symlink() or output.resolve() not in path.resolve().parents:
-            raise StepFailed(f"step {step.name} named an output outside its folder: {item['path']}")
+            raise StepFailed(f"step {step.name} named an output outside its folder: {name}")
         digest = store.write(path)
-        if digest != f"sha256:{item['sha256']}":
-            raise StepFailed(f"step {step.name}: {item['path']} changed after it was written")
-        artifacts.append(Artifact(item["path"], digest, path.stat().st_size))
+        if digest != f"sha256:{sha256}":
+            raise StepFailed(f"step {step.name}: {name} changed after it was written")
+        artifacts.append(Artifact(name, digest, path.stat().st_size))
     return tuple(artifacts)

@@ -40,7 +40,7 @@ def detect_in(
     code = read_step_code(steps_folder())
     step = Step(
         name="detect",
-        command="run.py detect",
+        module="detect",
         toolchain=resolve_toolchain(LITERT),
         params={"threshold": threshold},
         inputs=(StepInput("pictures"), StepInput("release")),

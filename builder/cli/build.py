@@ -33,42 +33,43 @@ def build(
 ) -> None:
     """Run what is not cached, verify, and release.
 
+
+    A manifest with variants builds them all, sharing what they have in common, and compares them.
+
     Example: tinsmith build manifests/raccoon-025.yaml --source raccoon=../raccoon_dataset
     """
-    from builder.build import build as run_plan
     from builder.cli.load import load_planned, reporter
-    from builder.cli.table import print_built
+    from builder.cli.table import Produced, print_produced
     from builder.engine.select import choose
-    from builder.lock import open_source
+    from builder.lock import source_opener
     from builder.release.layout import Layout
-    from builder.release.make import lay_out_training, make_release, pull
-    from builder.resources import docker_folder
+    from builder.release.produce import produce
+    from builder.release.select import judge
+    from builder.release.weights import release_files
+    from builder.report.variants import write_comparison
     from builder.settings import cache_folder
     from builder.store.disk import DiskStore
 
     layout, opened = Layout(releases), DiskStore(store)
     planned = list(load_planned(manifests))
-    sources = source_paths(source, [item.manifest for item in planned])
+    local = source_paths(source, [item.family for item in planned])
     layout.releases()  # what is wrong with them is better known before an hour of training
-    built = []
+    families = []
     with reporter(progress) as emit:
         chosen = functools.cache(lambda: choose(engine))
         for item in planned:
-            # Resolved only when a step reads it: a cached build needs no data at hand.
-            needs_source = item.lock.dataset is not None and opened.lookup(item.plan.step("ingest").key) is None
-            data = (
-                open_source(item.manifest, item.lock, item.path, sources, cache_folder(), emit)
-                if needs_source
-                else None
-            )
-            results = run_plan(item.plan, code=item.code, source=data, store=opened, engine=chosen, emit=emit)
-            made = make_release(
-                item.manifest, item.lock, item.plan, item.code, docker_folder(), results, opened, layout
-            )
-            folder = out / f"{item.manifest.name}-{item.manifest.version}"
-            pull(layout, made.release, folder)
-            lay_out_training(results, opened, folder / "training")
-            built.append((made, folder))
+            sources = source_opener(
+                item.family.manifests[0], item.lock, item.path, local, cache_folder(), emit,
+                lambda locked: release_files(locked, releases, cache_folder()),
+            )  # fmt: skip
+            made = produce(
+                item.family, item.lock, item.plans, item.code,
+                sources=sources, store=opened, engine=chosen, layout=layout, out=out, emit=emit,
+            )  # fmt: skip
+            comparison = write_comparison(item.family, made, out) if len(made) > 1 else None
+            families.append(Produced(item.family, made, comparison))
         if chosen.cache_info().currsize:
             chosen().close()
-    print_built(built, as_json=as_json)
+    print_produced(families, as_json=as_json)
+    for produced in families:
+        judge(produced.family.select, [item.candidate for item in produced.made])

@@ -10,5 +10,6 @@ def check(manifests: Manifests) -> None:
     """
     from builder.cli.load import load_all
 
-    for path, manifest in load_all(manifests):
-        print(f"{path}: {manifest.name} {manifest.version} is valid")
+    for path, family in load_all(manifests):
+        variants = f", {len(family.variants)} variants" if len(family.variants) > 1 else ""
+        print(f"{path}: {family.name} {family.version}{variants} is valid")

@@ -9,7 +9,7 @@ from pathlib import Path
 from builder.cli.options import one_of
 from builder.errors import InvalidManifest
 from builder.lock import Lock, locked
-from builder.manifest import Manifest, load
+from builder.manifest import Family, load
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan
 from builder.plan.step import Plan
@@ -20,10 +20,12 @@ from builder.resources import steps_folder
 
 @dataclass(frozen=True)
 class Planned:
+    """A manifest file with its lock; ``plans`` are those of the family's variants, in their order."""
+
     path: Path
-    manifest: Manifest
+    family: Family
     lock: Lock
-    plan: Plan
+    plans: tuple[Plan, ...]
     code: dict[str, bytes]
 
 
@@ -31,8 +33,8 @@ def reporter(mode: str) -> Reporter:
     return Reporter(view_for(one_of("--progress", mode, MODES)))
 
 
-def load_all(paths: list[Path]) -> list[tuple[Path, Manifest]]:
-    """Every manifest, or InvalidManifest with what is wrong in all of them."""
+def load_all(paths: list[Path]) -> list[tuple[Path, Family]]:
+    """What every manifest builds, or InvalidManifest with what is wrong in all of them."""
     loaded, wrong = [], []
     for path in paths:
         try:
@@ -53,10 +55,11 @@ class ManyInvalid(InvalidManifest):
 
 
 def load_planned(paths: list[Path]) -> Iterator[Planned]:
-    """Manifest, lock and plan of each path; nothing is yielded before all are valid."""
+    """Family, lock and plans of each path; nothing is yielded before all are valid."""
     code = read_step_code(steps_folder())
     planned = []
-    for path, manifest in load_all(paths):
-        lock = locked(manifest, path)
-        planned.append(Planned(path, manifest, lock, make_plan(manifest, lock, code), code))
+    for path, family in load_all(paths):
+        lock = locked(family, path)
+        plans = tuple(make_plan(manifest, lock, code) for manifest in family.manifests)
+        planned.append(Planned(path, family, lock, plans, code))
     yield from planned

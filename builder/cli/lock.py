@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from builder.cli.options import Manifests, Progress, Sources, pairs, source_paths
+from builder.cli.options import DEFAULT_RELEASES, Manifests, Progress, ReleaseFolder, Sources, pairs, source_paths
 
 
 def lock(
@@ -16,6 +16,7 @@ def lock(
             metavar="TOOLCHAIN=REF", help="Another base image: name@sha256:…, or a local image's sha256:… id."
         ),
     ] = None,
+    releases: ReleaseFolder = DEFAULT_RELEASES,
     progress: Progress = "auto",
 ) -> None:
     """Resolve every name in a manifest to a digest, into the .lock beside it.
@@ -24,13 +25,16 @@ def lock(
     """
     from builder.cli.load import load_all, reporter
     from builder.lock import lock_path, make_lock, write_lock
+    from builder.release.weights import lock_release
     from builder.settings import cache_folder
 
     images = pairs("--base-image", base_image)
     loaded = load_all(manifests)
-    sources = source_paths(source, [manifest for _, manifest in loaded])
+    sources = source_paths(source, [family for _, family in loaded])
     with reporter(progress) as emit:
-        for path, manifest in loaded:
-            made = make_lock(manifest, path, sources, images, cache_folder(), emit)
+        for path, family in loaded:
+            made = make_lock(
+                family, path, sources, images, cache_folder(), lambda ref: lock_release(ref, releases), emit
+            )
             write_lock(made, lock_path(path))
             print(lock_path(path))

@@ -12,7 +12,7 @@ from builder.errors import UsageError
 from builder.settings import RELEASES, STORE
 
 if TYPE_CHECKING:
-    from builder.manifest import Manifest
+    from builder.manifest import Family
 
 Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifest files.", show_default=False)]
 Sources = Annotated[
@@ -43,9 +43,9 @@ def pairs(option: str, values: list[str] | None) -> dict[str, str]:
     return found
 
 
-def source_paths(values: list[str] | None, manifests: Iterable[Manifest]) -> dict[str, Path]:
-    """Folders by source name. UsageError for a name that none of ``manifests`` has: it would be passed over."""
-    known = sorted({item.dataset.source.name for item in manifests if item.dataset.format != "synthetic"})
+def source_paths(values: list[str] | None, families: Iterable[Family]) -> dict[str, Path]:
+    """Folders by source name. UsageError for a name that none of ``families`` has: it would be passed over."""
+    known = sorted({source.name for family in families for item in family.manifests for source in item.sources})
     found = {name: Path(path) for name, path in pairs("--source", values).items()}
     for name in found:
         if name not in known:

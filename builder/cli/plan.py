@@ -13,19 +13,33 @@ def plan(manifests: Manifests, as_json: Json = False, store: StoreFolder = DEFAU
     from builder.cli.load import load_planned
     from builder.digest import hex_of
     from builder.plan.make import plan_document
+    from builder.plan.merge import merged
     from builder.plan.status import statuses
 
     documents = []
     for planned in load_planned(manifests):
-        found = statuses(planned.plan, store)
         if as_json:
-            document = plan_document(planned.plan)
-            for step, status in zip(document["steps"], found, strict=True):
-                step["status"] = status
-            documents.append(document)
+            for plan in planned.plans:
+                document = plan_document(plan)
+                for step, status in zip(document["steps"], statuses(plan, store), strict=True):
+                    step["status"] = status
+                documents.append(document)
             continue
-        print(f"{planned.manifest.name} {planned.manifest.version}  plan {planned.plan.digest}")
-        for step, status in zip(planned.plan.steps, found, strict=True):
-            print(f"  {step.name:8} {step.toolchain.name:8} {hex_of(step.key)[:16]}  {status}")
+        family = planned.family
+        for variant, plan in zip(family.variants, planned.plans, strict=True):
+            print(f"{variant.manifest.name} {family.version}  plan {plan.digest}")
+        steps = merged(planned.plans)
+        # Of each plan by itself: a step waits for those of its own variant.
+        found = {
+            step.key: status
+            for plan in planned.plans
+            for step, status in zip(plan.steps, statuses(plan, store), strict=True)
+        }
+        for step, users in steps:
+            shared = "" if len(planned.plans) == 1 else f"{users:>3} of {len(planned.plans)}  "
+            print(f"  {step.name:12} {step.toolchain.name:10} {hex_of(step.key)[:16]}  {shared}{found[step.key]}")
+        if len(planned.plans) > 1:
+            apart = sum(len(plan.steps) for plan in planned.plans)
+            print(f"  {len(steps)} steps for {len(planned.plans)} variants; built apart they would be {apart}")
     if as_json:
         print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, sort_keys=True))

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import json
-
 
 def schema() -> None:
     """Print the JSON Schema of the manifest, for editors.
 
     Example: tinsmith schema > manifest.schema.json
     """
-    from builder.manifest import schema as manifest_schema
+    from builder.manifest.schema import schema_text
 
-    print(json.dumps(manifest_schema(), indent=2))
+    print(schema_text(), end="")

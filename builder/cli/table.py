@@ -1,56 +1,96 @@
-"""What a build or a release amounts to, as a table or as JSON."""
+"""What builds amount to, as a table or as JSON."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from builder.release.make import Built
+from builder.manifest.family import Family
+from builder.release.produce import Made
 
 
-def print_built(built: Sequence[tuple[Built, Path]], *, as_json: bool) -> None:
+@dataclass(frozen=True)
+class Produced:
+    """A family with what was made of it; ``comparison`` is the picture of its variants, if there are several."""
+
+    family: Family
+    made: Sequence[Made]
+    comparison: Path | None
+
+
+def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
     """Size, mAP beside what constant answers get (one box a class, and several), latency, where the files lie."""
+    every = [item for produced in families for item in produced.made]
     if as_json:
-        print(json.dumps([_document(made, folder) for made, folder in built], indent=2, sort_keys=True))
+        print(json.dumps([_document(item) for item in every], indent=2, sort_keys=True))
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("release", "size", "mAP", "mAP@0.5", "constant box", "latency"):
-        table.add_column(heading, justify="left" if heading == "release" else "right", no_wrap=True)
-    for made, _ in built:
-        released = made.metrics["stages"]["tflite_litert"]
+    for heading in ("release", "size", "mAP", "mAP@0.5", "constant box", "latency", ""):
+        table.add_column(heading, justify="left" if heading in ("release", "") else "right", no_wrap=True)
+    for item in every:
+        figures, manifest = item.candidate.figures, item.variant.manifest
         table.add_row(
-            made.release.ref,
-            f"{made.metrics['size'] / 1e6:.3f} MB",
-            f"{released['map']:.3f}",
-            f"{released['map50']:.3f}",
-            f"{made.metrics['constant_baseline']['map50']:.3f}",
-            f"{made.run['latency']['latency_ms']['median']:.1f} ms",
+            f"{manifest.name}@{manifest.version}",
+            f"{figures.metrics['size'] / 1e6:.3f} MB",
+            f"{figures.released['map']:.3f}",
+            f"{figures.released['map50']:.3f}",
+            f"{figures.metrics['constant_baseline']['map50']:.3f}",
+            f"{figures.latency['latency_ms']['median']:.1f} ms",
+            _state(item),
         )
     # Elsewhere than on a terminal nothing is cut: logs are searched for these figures.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
     console.print(table)
-    for made, folder in built:
-        state = "released" if made.new else "released before, the same bytes"
-        console.print(f"\n{made.release.ref}: {state}", markup=False)
-        several = made.metrics["constant_baseline"]["several_boxes"]["map50"]
-        console.print(f"  mAP@0.5 of several constant boxes {several:.3f}")
-        console.print(f"  latency on {made.run['latency']['cpu']}", markup=False, soft_wrap=True)
-        console.print(f"  model   {folder / 'model.tflite'}", markup=False, soft_wrap=True)
-        console.print(f"  picture {folder / 'detections.png'}", markup=False, soft_wrap=True)
+    for produced in families:
+        for item in produced.made:
+            if item.built is not None:
+                _print_files(console, item, brief=len(produced.made) > 1)
+        if produced.comparison is not None:
+            console.print(f"\nvariants compared  {produced.comparison}", markup=False, soft_wrap=True)
 
 
-def _document(made: Built, folder: Path) -> dict[str, object]:
-    model = made.release.files["model.tflite"]
-    return {
-        "release": made.release.ref,
-        "digest": made.release.digest,
-        "new": made.new,
-        "model": {"path": str(folder / "model.tflite"), "digest": model[0], "size": model[1]},
-        "metrics": made.metrics,
-        "latency": made.run["latency"],
+def _state(item: Made) -> str:
+    if item.built is not None:
+        return "released" if item.built.new else "released before, the same bytes"
+    return "misses its budgets" if item.candidate.misses else "not selected"
+
+
+def _print_files(console: Any, item: Made, *, brief: bool) -> None:
+    manifest, figures = item.variant.manifest, item.candidate.figures
+    if brief:
+        console.print(f"  {item.folder / 'model.tflite'}", markup=False, soft_wrap=True)
+        return
+    console.print(f"\n{manifest.name}@{manifest.version}: {_state(item)}", markup=False)
+    several = figures.metrics["constant_baseline"]["several_boxes"]["map50"]
+    console.print(f"  mAP@0.5 of several constant boxes {several:.3f}")
+    console.print(f"  latency on {figures.latency['cpu']}", markup=False, soft_wrap=True)
+    console.print(f"  model   {item.folder / 'model.tflite'}", markup=False, soft_wrap=True)
+    console.print(f"  picture {item.folder / 'detections.png'}", markup=False, soft_wrap=True)
+
+
+def _document(item: Made) -> dict[str, object]:
+    manifest, figures, built = item.variant.manifest, item.candidate.figures, item.built
+    document: dict[str, object] = {
+        "release": f"{manifest.name}@{manifest.version}",
+        "variant": dict(item.variant.choices),
+        "released": built is not None,
+        "misses": list(item.candidate.misses),
+        "metrics": figures.metrics,
+        "latency": figures.latency,
     }
+    if built is not None:
+        model = built.release.files["model.tflite"]
+        document |= {
+            "digest": built.release.digest,
+            "new": built.new,
+            "model": {"path": str(item.folder / "model.tflite"), "digest": model[0], "size": model[1]},
+            "latency": built.run["latency"],
+        }
+    return document

@@ -15,7 +15,7 @@ ENTRY = "run.py"
 def request(step: Step, workspace: Workspace, inputs: Mapping[str, str], output: str) -> dict[str, Any]:
     """The request as plain data; ``inputs`` and ``output`` are the paths as the step sees them."""
     return {
-        "step": step.name,
+        "step": step.module,
         "params": step.params,
         "inputs": dict(inputs),
         "output": output,

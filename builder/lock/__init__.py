@@ -4,7 +4,7 @@ from builder.lock.check import check_lock, locked
 from builder.lock.file import load_lock, lock_path, write_lock
 from builder.lock.make import make_lock
 from builder.lock.model import Lock
-from builder.lock.sources import open_source, resolve_source
+from builder.lock.sources import source_opener
 
 __all__ = [
     "Lock",
@@ -13,7 +13,6 @@ __all__ = [
     "lock_path",
     "locked",
     "make_lock",
-    "open_source",
-    "resolve_source",
+    "source_opener",
     "write_lock",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +23,9 @@ class Content:
     bytes: int
 
 
-def dataset_digest(root: Path, folders: Iterable[str]) -> Content:
+def dataset_digest(
+    root: Path, folders: Iterable[str], include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> Content:
     """The content of ``folders`` (relative to ``root``); everything else below ``root`` is left out.
 
     DatasetError if a folder is missing or all are empty, if a link leads out of ``root`` or to a folder, or if

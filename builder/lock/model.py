@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, StringConstraints, model_validator
 
 from builder.digest import Digest, digest_json
-from builder.manifest.fields import Name, Part, Problem, refuse
+from builder.manifest.fields import Part, Problem, refuse
 
 if TYPE_CHECKING:
     from builder.plan.step import Toolchain
@@ -24,23 +24,40 @@ class LockedToolchain(Part):
     base_image: Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-zA-Z0-9._/:-]*@)?sha256:[0-9a-f]{64}$")]
     requirements: Sha256
     dockerfile: Sha256
+    image: str | None = None
     digest: Sha256
 
     def identity(self, name: str) -> dict[str, Any]:
         """What ``digest`` is taken over."""
-        return {"name": name, **self.model_dump(mode="json", exclude={"digest"})}
+        return {"name": name, **self.model_dump(mode="json", exclude={"digest"}, exclude_none=True)}
+
+    def toolchain(self, name: str) -> Toolchain:
+        """In the form that steps take."""
+        # Here and not above: plan is made from locks, its package may import this module.
+        from builder.plan.step import Toolchain
+
+        return Toolchain(
+            name=name,
+            python=self.python,
+            base_image=self.base_image,
+            requirements_digest=self.requirements,
+            dockerfile_digest=self.dockerfile,
+            digest=self.digest,
+            image=self.image,
+        )
 
 
-class LockedDataset(Part):
-    """A source's content. ``folders`` are those that count; ``git`` and ``commit`` say where it was, if in git."""
+class LockedSource(Part):
+    """The content of named files. ``paths`` are those that count; ``origin`` names where they came from for good."""
 
-    name: Name
+    name: Annotated[str, StringConstraints(max_length=128)]
     digest: Sha256
     files: Annotated[int, Field(ge=1)]
     bytes: Annotated[int, Field(ge=0)]
-    folders: tuple[str, ...]
-    git: str | None = None
-    commit: str | None = None
+    paths: tuple[str, ...]
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    origin: str | None = None
 
 
 class Lock(Part):
@@ -49,7 +66,8 @@ class Lock(Part):
     schema_version: Annotated[int, Field(alias="schema", ge=SCHEMA, le=SCHEMA)] = SCHEMA
     manifest_digest: Sha256
     toolchains: dict[str, LockedToolchain]
-    dataset: LockedDataset | None = None
+    dataset: LockedSource | None = None
+    init: LockedSource | None = None
 
     @model_validator(mode="after")
     def _digests_agree(self) -> Lock:
@@ -70,17 +88,7 @@ class Lock(Part):
 
     def toolchain(self, name: str) -> Toolchain:
         """The toolchain called ``name``; ValueError if it is not locked."""
-        # Here and not above: plan is made from locks, its package may import this module.
-        from builder.plan.step import Toolchain
-
         found = self.toolchains.get(name)
         if found is None:
             raise ValueError(f"toolchain {name} is not locked")
-        return Toolchain(
-            name=name,
-            python=found.python,
-            base_image=found.base_image,
-            requirements_digest=found.requirements,
-            dockerfile_digest=found.dockerfile,
-            digest=found.digest,
-        )
+        return found.toolchain(name)

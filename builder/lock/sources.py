@@ -1,4 +1,4 @@
-"""Where a manifest's source lies on this machine, and whether it holds what was locked."""
+"""Where a manifest's sources lie on this machine, and whether they hold what was locked."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from builder.digest import digest_json, hex_of
 from builder.errors import DatasetError, IntegrityError
 from builder.lock.checkout import HTTPS, checkout
-from builder.lock.content import dataset_digest
-from builder.lock.model import Lock
-from builder.manifest.dataset import VocDataset
+from builder.lock.content import Content, dataset_digest
+from builder.lock.model import Lock, LockedSource
+from builder.manifest.datasource import Source
 from builder.manifest.model import Manifest
 
 Emit = Callable[[str, Mapping[str, Any]], None]
 
 
-def resolve_source(
-    dataset: VocDataset,
+def locate(
+    source: Source,
     manifest_path: Path,
     overrides: Mapping[str, Path],
     cache: Path,
@@ -26,11 +26,10 @@ def resolve_source(
     *,
     transports: Sequence[str] = HTTPS,
 ) -> Path:
-    """The folder of the source of ``dataset``: an override, else a folder beside the manifest, else a git commit.
+    """The folder of ``source``: an override, else a folder beside the manifest, else what is fetched into ``cache``.
 
-    A commit is fetched into ``cache`` once. Errors: those of ``checkout``; DatasetError if there is no such folder.
+    Errors: those of ``checkout``; DatasetError if there is no such folder.
     """
-    source = dataset.source
     if source.name in overrides:
         return _folder(overrides[source.name], source.name, "check --source")
     if source.path is not None:
@@ -47,39 +46,70 @@ def resolve_source(
     return folder
 
 
-def open_source(
+def source_opener(
     manifest: Manifest,
     lock: Lock,
     manifest_path: Path,
     overrides: Mapping[str, Path],
     cache: Path,
     emit: Emit,
+    release_files: Callable[[LockedSource], Path],
     *,
     transports: Sequence[str] = HTTPS,
-) -> Path | None:
-    """The folder of the manifest's source, found to hold just what was locked; None if it needs none.
+) -> Callable[[str], Path]:
+    """A function from a locked content's digest to the folder that holds just that.
 
-    IntegrityError if it holds anything else.
+    It raises IntegrityError if a source holds anything else than what was locked. ``release_files`` finds the weights
+    of a release; what it gives is checked as well.
     """
-    dataset = manifest.dataset
-    if not isinstance(dataset, VocDataset) or lock.dataset is None:
-        return None
-    folder = resolve_source(dataset, manifest_path, overrides, cache, emit, transports=transports)
-    found = dataset_digest(folder, folders_of(dataset))
-    if found.digest != lock.dataset.digest:
-        raise IntegrityError(
-            f"source {dataset.source.name} in {folder} is not what was locked: expected {lock.dataset.digest} "
-            f"({lock.dataset.files} files, {lock.dataset.bytes:,} bytes), "
-            f"found {found.digest} ({found.files} files, {found.bytes:,} bytes)",
-            help="restore the data; if it changed on purpose, remove the manifest's .lock and run: "
-            f"tinsmith lock {manifest_path}",
-        )
-    return folder
+
+    def opened(digest: str) -> Path:
+        by_name = {source.name: source for source in manifest.sources}
+        locked = next(item for item in (lock.dataset, lock.init) if item is not None and item.digest == digest)
+        if locked.name in by_name:
+            folder = locate(by_name[locked.name], manifest_path, overrides, cache, emit, transports=transports)
+        else:
+            folder = release_files(locked)
+        found = dataset_digest(folder, locked.paths, locked.include, locked.exclude)
+        if found.digest != locked.digest:
+            raise _differs(locked, folder, found, manifest_path)
+        return folder
+
+    return opened
 
 
-def folders_of(dataset: VocDataset) -> tuple[str, ...]:
-    """The folders within the source whose content counts."""
-    return tuple(sorted({dataset.images, dataset.annotations}))
+def _differs(locked: LockedSource, folder: Path, found: Content, manifest_path: Path) -> IntegrityError:
+    return IntegrityError(
+        f"source {locked.name} in {folder} is not what was locked: expected {locked.digest} "
+        f"({locked.files} files, {locked.bytes:,} bytes), "
+        f"found {found.digest} ({found.files} files, {found.bytes:,} bytes)",
+        help="restore the data; if it changed on purpose, remove the manifest's .lock and run: "
+        f"tinsmith lock {manifest_path}",
+    )
+
+
+def lock_source(source: Source, folder: Path, paths: Sequence[str]) -> LockedSource:
+    """What ``paths`` of ``source``, which lies in ``folder``, hold now. Errors as for ``dataset_digest``."""
+    found = dataset_digest(folder, paths, source.include, source.exclude)
+    return LockedSource(
+        name=source.name,
+        digest=found.digest,
+        files=found.files,
+        bytes=found.bytes,
+        paths=tuple(paths),
+        include=source.include,
+        exclude=source.exclude,
+        origin=origin_of(source),
+    )
+
+
+def origin_of(source: Source) -> str | None:
+    """What names the content of ``source`` for good, wherever it is fetched from; None for a folder."""
+    if source.git is not None:
+        return f"git:{source.commit}"
+    if source.url is not None:
+        return f"sha256:{source.sha256}"
+    return f"oci:{source.oci.rpartition('@')[2]}" if source.oci is not None else None
 
 
 def _folder(path: Path, name: str, help: str) -> Path:

@@ -1,7 +1,8 @@
-"""YAML text -> Manifest: strict, with the place of every error."""
+"""YAML text -> Family of Manifests: strict, with the place of every error."""
 
-from builder.manifest.load import load, loads, position, schema
+from builder.manifest.family import Family, Variant
+from builder.manifest.load import load, loads, position
 from builder.manifest.model import Manifest
-from builder.manifest.template import init_text
+from builder.manifest.schema import schema
 
-__all__ = ["Manifest", "init_text", "load", "loads", "position", "schema"]
+__all__ = ["Family", "Manifest", "Variant", "load", "loads", "position", "schema"]

@@ -161,6 +161,9 @@ class _Diagnosis:
 
     def name(self, path: Path) -> str:
         """What the value at ``path`` is called: its key, with the index if it is an entry of a list."""
+        outer = node_at(self.root, path[:-1])
+        if outer is not None and outer.children is None and node_at(self.root, path) is None and path[:-1]:
+            path = path[:-1]  # A word stands where a section could: the word is what is wrong.
         words = [str(part) for part in path if isinstance(part, str)]
         indices = "".join(f"[{part}]" for part in path[-1:] if isinstance(part, int))
         return words[-1] + indices if words else self.noun

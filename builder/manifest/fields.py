@@ -17,6 +17,11 @@ class Part(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", serialize_by_alias=True)
 
+    @classmethod
+    def long_form(cls, plain: Any) -> Any:
+        """``plain`` data with short forms written out; most types have none."""
+        return plain
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -5,34 +5,66 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from builder.errors import Diagnostic, InvalidManifest, Span
 from builder.manifest.diagnose import diagnose, node_at
+from builder.manifest.family import Family, Variant, idle, named
+from builder.manifest.fields import Part
+from builder.manifest.matrix import expand
 from builder.manifest.model import Manifest
 from builder.manifest.nodes import Node, parse
+from builder.manifest.selection import Select
 from builder.manifest.source import check, read_text
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Part)
 
 
-def load(path: Path) -> Manifest:
-    """The manifest at ``path``.
+def load(path: Path) -> Family:
+    """What the manifest at ``path`` builds.
 
     InvalidManifest with all that is wrong, in file order; UsageError if the file cannot be read.
     """
     return loads(read_text(path), str(path))
 
 
-def loads(text: str, file: str) -> Manifest:
-    """The manifest in ``text``; ``file`` is what errors call it."""
-    return validate(text, file, Manifest, "the manifest")
+def loads(text: str, file: str) -> Family:
+    """What the manifest in ``text`` builds; ``file`` is what errors call it."""
+    noun = "the manifest"
+    root, problems = _parsed(text, file, noun)
+    expanded, wrong = expand(root)
+    problems += wrong
+    select, wrong = _select(root)
+    problems += wrong
+    variants = []
+    for item in expanded:
+        manifest, wrong = _checked(item.root, Manifest, noun, problems)
+        problems += wrong
+        if manifest is not None:
+            model = manifest.model_copy(update={"name": named(manifest.name, item.label)})
+            variants.append(Variant(item.label, item.choices, model))
+    if variants and not problems:
+        problems += idle(root, [variant.manifest for variant in variants], select)
+    if problems:
+        raise InvalidManifest(sorted(problems, key=_place), text)
+    assert root.children is not None, "a manifest without keys is refused above"
+    return Family(str(root.children["name"].value), variants[0].manifest.version, tuple(variants), select)
 
 
 def validate(text: str, file: str, model: type[Model], noun: str) -> Model:
     """``text`` as a ``model``; InvalidManifest as for ``load``."""
+    root, problems = _parsed(text, file, noun)
+    result, wrong = _checked(root, model, noun, problems)
+    problems += wrong
+    if problems or result is None:
+        raise InvalidManifest(sorted(problems, key=_place), text)
+    return result
+
+
+def _parsed(text: str, file: str, noun: str) -> tuple[Node, list[Diagnostic]]:
+    """The tree of ``text`` and what is wrong with it as YAML; InvalidManifest if there is no tree."""
     document = parse(check(text, file), file)
     root, problems = document.root, document.problems
     if root is None:
@@ -44,17 +76,31 @@ def validate(text: str, file: str, model: type[Model], noun: str) -> Model:
         for node in _scalars(root)
         if node.value is None
     ]
-    found = problems + [item for item in empty if not _is_told(item, problems)]
-    result: Model | None = None
+    return root, problems + [item for item in empty if not _is_told(item, problems)]
+
+
+def _checked(
+    root: Node, model: type[Model], noun: str, told: Sequence[Diagnostic]
+) -> tuple[Model | None, list[Diagnostic]]:
+    """``root`` as a ``model``, or what is wrong with it beyond what is ``told`` already."""
     try:
-        result = model.model_validate_json(json.dumps(root.plain()))
+        return model.model_validate_json(json.dumps(model.long_form(root.plain()))), []
     except ValidationError as error:
         # What the YAML itself got wrong is told once, not again as the type error that follows from it.
         follow = diagnose(error, root, model, noun)
-        found += [item for item in follow if item.code == "missing-key" or not _is_told(item, found)]
-    if found or result is None:
-        raise InvalidManifest(sorted(found, key=_place), text)
-    return result
+        return None, [
+            item for item in follow if item not in told and (item.code == "missing-key" or not _is_told(item, told))
+        ]
+
+
+def _select(root: Node) -> tuple[Select | None, list[Diagnostic]]:
+    node = (root.children or {}).get("select")
+    if node is None or node.value == "budgets":
+        return (Select() if node is not None else None), []
+    if node.children is None:
+        message = f"select cannot be {node.value!r}"
+        return None, [Diagnostic("unknown-value", message, node.span, "'budgets', or {best: map50}")]
+    return _checked(node, Select, "select", ())
 
 
 def position(text: str, file: str, path: Sequence[str | int]) -> Span:
@@ -62,15 +108,6 @@ def position(text: str, file: str, path: Sequence[str | int]) -> Span:
     root = parse(text, file).root
     node = node_at(root, path) if root else None
     return node.span if node else Span(file, 1, 1)
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a manifest, for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Manifest.model_json_schema(by_alias=True),
-        "title": "tinsmith manifest",
-    }
 
 
 def _scalars(node: Node) -> Iterator[Node]:

@@ -36,6 +36,14 @@ def check_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 InputShape = Annotated[
     tuple[int, ...],
     AfterValidator(check_shape),
-    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3}),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "integer"},
+            "minItems": 3,
+            "maxItems": 3,
+            "description": f"[height, width, 3] in pixels, {LEAST_SIDE} to {MOST_SIDE} a side.",
+        }
+    ),
 ]
 """[height, width, channels] in pixels."""

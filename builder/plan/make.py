@@ -7,11 +7,11 @@ reruns only the steps that read it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from builder.digest import Digest, digest_bytes, digest_json
-from builder.lock.model import Lock
+from builder.lock.model import Lock, LockedSource
 from builder.manifest.model import Manifest
 from builder.plan.code import StepCode, modules_of
 from builder.plan.step import KEY_FORMAT, Plan, Step, StepInput, Toolchain
@@ -20,17 +20,19 @@ LITERT = "litert"
 CPU_CLASS = "x86-64-v3"
 """The CPU class that training is declared for: its results may differ on another one."""
 
-_NETWORK_FIELDS = ("architecture", "depth_multiplier", "input_shape")
+_NETWORK_FIELDS = ("architecture", "depth_multiplier", "min_depth", "input_shape", "anchors")
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """A step before it has a key: ``needs`` maps input names to the steps they come from."""
+    """A step before it has a key: ``needs`` maps input names to the steps they come from, ``sources`` to digests."""
 
     name: str
     toolchain: str
     params: Mapping[str, Any]
     needs: Mapping[str, str]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    module: str | None = None
     memory_mb: int = 4096
     resumable: bool = False
 
@@ -40,15 +42,14 @@ def make_plan(manifest: Manifest, lock: Lock, code: StepCode) -> Plan:
 
     Raises ValueError where the lock lacks a toolchain; ``builder.lock`` refuses such locks beforehand.
     """
-    source = lock.dataset.digest if lock.dataset else None
-    toolchains = {name: lock.toolchain(name) for name in (manifest.toolchain, LITERT)}
+    toolchains = {name: lock.toolchain(name) for name in (manifest.toolchain.name, LITERT)}
     steps: dict[str, Step] = {}
     for recipe in _recipes(manifest, lock):
-        inputs = tuple(StepInput(name, step=step) for name, step in sorted(recipe.needs.items()))
-        if recipe.name == "ingest" and source:
-            inputs = (StepInput("source", source=source),)
-        files = modules_of(recipe.name, code)
-        steps[recipe.name] = _keyed(recipe, toolchains[recipe.toolchain], inputs, files, code, steps)
+        inputs = [StepInput(name, step=step) for name, step in recipe.needs.items()]
+        inputs += [StepInput(name, source=digest) for name, digest in recipe.sources.items()]
+        inputs.sort(key=lambda item: item.name)
+        files = modules_of(recipe.module or recipe.name, code)
+        steps[recipe.name] = _keyed(recipe, toolchains[recipe.toolchain], tuple(inputs), files, code, steps)
     ordered = tuple(steps.values())
     identity = {"name": manifest.name, "version": manifest.version, "keys": [step.key for step in ordered]}
     return Plan(manifest.name, manifest.version, ordered, "package", digest_json(identity))
@@ -56,44 +57,84 @@ def make_plan(manifest: Manifest, lock: Lock, code: StepCode) -> Plan:
 
 def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
     whole = manifest.model_dump(mode="json")
-    model, tf1 = whole["model"], manifest.toolchain
+    model, tf1, quantization = whole["model"], manifest.toolchain.name, whole["quantization"]
+    aware = quantization["type"] == "uint8-qat"
     classes = whole["dataset"]["classes"]
-    dataset = {key: value for key, value in whole["dataset"].items() if key != "source"}
-    network = {key: model[key] for key in _NETWORK_FIELDS}
+    network = {"model": {key: model[key] for key in _NETWORK_FIELDS}, "classes": classes, "cpu_class": CPU_CLASS}
     common = {"model": model, "classes": classes}
+    quantized = {**common, "quantization": quantization}
+    # The float network is trained and exported the same way whatever becomes of it, so that variants share the steps.
+    recipes = [
+        _Recipe("ingest", tf1, {"dataset": _without(whole["dataset"], "source")}, {}, _named("source", lock.dataset)),
+        _Recipe(
+            "train",
+            tf1,
+            {**network, "train": {**whole["train"], "init": _init(manifest)}},
+            {"data": "ingest"},
+            _named("init", lock.init),
+            memory_mb=12288,
+            resumable=True,
+        ),
+        _Recipe("float-export" if aware else "export", tf1, common, {"weights": "train"}, module="export"),
+    ]
+    weights = "train"
+    evaluated = {"inferred": "infer", "converted": "convert", "graph": "export"}
+    inferred = {"data": "ingest", "graph": "export", "converted": "convert"}
+    if aware:
+        weights = "qat"
+        inferred["float_graph"] = "float-export"
+        tuned = {key: whole["train"][key] for key in ("batch_size", "seed", "augmentation", "checkpoint_every")}
+        recipes += [
+            _Recipe(
+                "qat",
+                tf1,
+                {**network, "train": tuned, "quantization": quantization},
+                {"data": "ingest", "weights": "train"},
+                memory_mb=12288,
+                resumable=True,
+            ),
+            _Recipe("export", tf1, {**common, "quantization_aware": True}, {"weights": "qat"}),
+        ]
+    calibration = {"data": "ingest"} if quantization["type"] == "int8" else {}
     package = {
-        **common,
+        **quantized,
         "name": manifest.name,
         "version": manifest.version,
         "manifest_digest": manifest.digest,
-        "quantization": whole["quantization"],
         "release": whole["release"],
         "toolchains": {name: lock.toolchain(name).digest for name in (tf1, LITERT)},
         "dataset_digest": lock.dataset.digest if lock.dataset else None,
     }
-    evaluated = {"inferred": "infer", "converted": "convert", "graph": "export"}
     return [
-        _Recipe("ingest", tf1, {"dataset": dataset}, {}),
-        _Recipe(
-            "train",
-            tf1,
-            {"model": network, "train": whole["train"], "classes": classes, "cpu_class": CPU_CLASS},
-            {"data": "ingest"},
-            memory_mb=12288,
-            resumable=True,
-        ),
-        _Recipe("export", tf1, common, {"weights": "train"}),
-        _Recipe("convert", tf1, {"model": model, "quantization": whole["quantization"]}, {"graph": "export"}),
-        _Recipe("infer", tf1, common, {"data": "ingest", "graph": "export", "converted": "convert"}),
-        _Recipe("verify", LITERT, common, evaluated),
+        *recipes,
+        _Recipe("convert", tf1, {"model": model, "quantization": quantization}, {"graph": "export", **calibration}),
+        _Recipe("infer", tf1, common, inferred),
+        _Recipe("verify", LITERT, quantized, evaluated),
         _Recipe("measure", LITERT, {"model": model, "threads": 2}, {"converted": "convert", "graph": "export"}),
         _Recipe(
             "package",
             LITERT,
             package,
-            {"converted": "convert", "graph": "export", "verified": "verify", "data": "ingest"},
+            {"converted": "convert", "graph": "export", "verified": "verify", "data": "ingest", "weights": weights},
         ),
     ]
+
+
+def _init(manifest: Manifest) -> dict[str, Any]:
+    """``train.init`` as the step reads it: what it starts from comes as an input, by content."""
+    init = manifest.train.init
+    if init is None:
+        return {"type": "none"}
+    kind = "release" if init.release is not None else "checkpoint"
+    return {"type": kind, "file": init.file, "slice": init.slice, "min_coverage": init.min_coverage}
+
+
+def _named(name: str, locked: LockedSource | None) -> dict[str, str]:
+    return {name: locked.digest} if locked is not None else {}
+
+
+def _without(section: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in section.items() if name != key}
 
 
 def _keyed(
@@ -106,7 +147,7 @@ def _keyed(
 ) -> Step:
     step = Step(
         name=recipe.name,
-        command=f"run.py {recipe.name}",
+        module=recipe.module or recipe.name,
         toolchain=toolchain,
         params=recipe.params,
         inputs=inputs,
@@ -118,7 +159,7 @@ def _keyed(
     # Everything that decides the output bytes, in one place. Host, time, engine and retries stay out.
     identity = {
         "format": KEY_FORMAT,
-        "step": step.name,
+        "step": step.module,
         "toolchain": toolchain.digest,
         "params": step.params,
         "code": {name: digest_bytes(code[name]) for name in files},
@@ -127,7 +168,7 @@ def _keyed(
         },
         "threads": step.threads,
     }
-    return Step(**{**step.__dict__, "key": digest_json(identity)})
+    return replace(step, key=digest_json(identity))
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -140,6 +181,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "steps": [
             {
                 "name": step.name,
+                "module": step.module,
                 "key": step.key,
                 "toolchain": step.toolchain.name,
                 "toolchain_digest": step.toolchain.digest,

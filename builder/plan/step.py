@@ -23,7 +23,10 @@ class StepInput:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What a step runs in. ``digest`` covers base image, Dockerfile and hashed requirements."""
+    """What a step runs in. ``digest`` covers base image, Dockerfile and hashed requirements.
+
+    ``image``: one's own image, which is run as it is in place of what the others would build.
+    """
 
     name: str
     python: str
@@ -31,18 +34,20 @@ class Toolchain:
     requirements_digest: Digest
     dockerfile_digest: Digest
     digest: Digest
+    image: str | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command with everything that decides its output bytes; ``key`` is the digest of all of it.
+    """A piece of work with everything that decides its output bytes; ``key`` is the digest of all of it.
 
-    ``inputs`` are in a fixed order; ``resumable`` steps keep their output folder's ``checkpoints`` when
+    ``module`` is the step code's module that runs; two steps of a plan may run the same one. ``inputs`` are in a fixed
+    order; ``resumable`` steps keep their output folder's ``checkpoints`` when
     they are stopped. ``memory_mb`` is a limit, not part of the key; ``threads`` is part of it.
     """
 
     name: str
-    command: str
+    module: str
     toolchain: Toolchain
     params: Mapping[str, Any]
     inputs: tuple[StepInput, ...]

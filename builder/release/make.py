@@ -14,7 +14,7 @@ from builder.lock.model import Lock
 from builder.manifest.model import Manifest
 from builder.plan.code import StepCode
 from builder.plan.step import Plan
-from builder.release import budgets
+from builder.release.figures import Figures
 from builder.release.layout import RUN_FILE, Layout, Release
 from builder.release.recipe import recipe_files, tar_of
 from builder.store.base import StepResult, Store
@@ -37,20 +37,13 @@ def make_release(
     code: StepCode,
     docker: Path,
     results: Mapping[str, StepResult],
+    figures: Figures,
     store: Store,
     layout: Layout,
 ) -> Built:
-    """BudgetExceeded (nothing is released) or the release; IntegrityError as for ``Layout.add``."""
-
-    def document(step: str, path: str) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(store.read(results[step].artifact(path).digest))
-        return value
-
-    metrics = document("verify", "metrics.json")
-    latency = document("measure", "latency.json")
-    budgets.check(manifest.verify, metrics, latency)
+    """The release of a build whose ``figures`` were judged before; IntegrityError as for ``Layout.add``."""
     run = {
-        "latency": latency,
+        "latency": figures.latency,
         "steps": {name: {"key": result.key, **result.run} for name, result in results.items()},
     }
     files = {item.path: store.read(item.digest) for item in results[plan.target].artifacts}
@@ -59,7 +52,7 @@ def make_release(
     release, new = layout.add(manifest.name, manifest.version, files, _annotations(manifest, plan))
     if not new:
         run = json.loads(layout.read(release, RUN_FILE))
-    return Built(release, new, metrics, run)
+    return Built(release, new, figures.metrics, run)
 
 
 def pull(layout: Layout, release: Release, folder: Path) -> list[Path]:

@@ -71,7 +71,7 @@ class Bench:
     def step(self, name: str, memory_mb: int = 512, params: dict[str, Any] | None = None) -> Step:
         return Step(
             name=name,
-            command=f"run.py {name}",
+            module=name,
             toolchain=self.toolchain,
             params=params or {},
             inputs=(),

@@ -25,7 +25,8 @@ def golden_of(path: Path) -> Path:
 
 def document(path: Path) -> str:
     (planned,) = load_planned([path])
-    return json.dumps(plan_document(planned.plan), indent=2, sort_keys=True) + "\n"
+    (plan,) = planned.plans
+    return json.dumps(plan_document(plan), indent=2, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import pytest
 from builder.build import build
 from builder.cli.load import load_planned
 from builder.engine.local import LocalEngine
-from builder.lock import open_source
+from builder.lock import source_opener
+from builder.lock.model import LockedSource
 from builder.plan.step import Plan
 from builder.store.disk import DiskStore
 from tests.fakes import Events
@@ -32,14 +33,25 @@ def photographs() -> Path:
     return PHOTOGRAPHS
 
 
+def no_release(locked: LockedSource) -> Path:
+    raise AssertionError("a release was asked for")
+
+
 def test_the_photographs_have_the_locked_content_and_are_ingested_whole(photographs: Path, tmp_path: Path) -> None:
     (planned,) = load_planned([ROOT / "manifests" / "raccoon-025.yaml"])
     events, store = Events(), DiskStore(tmp_path / "store")
-    source = open_source(
-        planned.manifest, planned.lock, planned.path, {"raccoon": photographs}, tmp_path / "cache", events
+    sources = source_opener(
+        planned.family.only,
+        planned.lock,
+        planned.path,
+        {"raccoon": photographs},
+        tmp_path / "cache",
+        events,
+        no_release,
     )
-    ingest = Plan(planned.plan.name, planned.plan.version, planned.plan.steps[:1], "ingest", planned.plan.digest)
-    results = build(ingest, code=planned.code, source=source, store=store, engine=LocalEngine, emit=events)
+    (plan,) = planned.plans
+    ingest = Plan(plan.name, plan.version, plan.steps[:1], "ingest", plan.digest)
+    results = build(ingest, code=planned.code, sources=sources, store=store, engine=LocalEngine, emit=events)
 
     def document(path: str) -> dict[str, object]:
         return dict(json.loads(store.read(results["ingest"].artifact(path).digest)))

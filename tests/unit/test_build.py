@@ -56,7 +56,9 @@ def source(tmp_path: Path) -> Path:
 
 def run(tmp_path: Path, source: Path, engine: FakeEngine, events: Emit | None = None) -> dict[str, StepResult]:
     store = DiskStore(tmp_path / "store")
-    return build(PLAN, code=CODE, source=source, store=store, engine=lambda: engine, emit=events or Events())
+    return build(
+        PLAN, code=CODE, sources={NONE: source}.__getitem__, store=store, engine=lambda: engine, emit=events or Events()
+    )
 
 
 def test_each_step_gets_the_outputs_of_those_it_needs(tmp_path: Path, source: Path) -> None:
@@ -76,7 +78,11 @@ def test_a_second_build_runs_nothing_and_asks_for_no_engine(tmp_path: Path, sour
     def no_engine() -> FakeEngine:
         raise AssertionError("an engine was asked for")
 
-    again = build(PLAN, code=CODE, source=None, store=DiskStore(tmp_path / "store"), engine=no_engine, emit=events)
+    def no_source(digest: str) -> Path:
+        raise AssertionError("the data was asked for")
+
+    store = DiskStore(tmp_path / "store")
+    again = build(PLAN, code=CODE, sources=no_source, store=store, engine=no_engine, emit=events)
     assert again == first
     assert [detail["step"] for detail in events.of("cached")] == ["ingest", "train"]
 

@@ -10,10 +10,12 @@ import pytest
 
 from builder.digest import digest_bytes, digest_json
 from builder.errors import DatasetError, IntegrityError, InvalidManifest, LockError, StoreUnreachable, UsageError
-from builder.lock import Lock, check_lock, load_lock, lock_path, locked, make_lock, open_source, write_lock
+from builder.lock import Lock, check_lock, load_lock, lock_path, locked, make_lock, source_opener, write_lock
 from builder.lock.file import lock_text
+from builder.lock.model import LockedSource
 from builder.lock.toolchains import lock_toolchain, resolve_toolchain
-from builder.manifest import init_text, load
+from builder.manifest import load
+from builder.starter import starter_text
 
 IMAGE = "registry.example:5000/python@sha256:" + "ab" * 32
 
@@ -30,16 +32,22 @@ def path(tmp_path: Path) -> Path:
         (tmp_path / "data" / "owls" / folder / name).write_text(name)
     manifest = tmp_path / "manifests" / "owls.yaml"
     manifest.parent.mkdir()
-    manifest.write_text(init_text("owls"))
+    manifest.write_text(starter_text("owls"))
     return manifest
 
 
 def make(path: Path, sources: Mapping[str, Path] | None = None, images: Mapping[str, str] | None = None) -> Lock:
-    return make_lock(load(path), path, sources or {}, images or {}, path.parent / "cache", ignore)
+    return make_lock(load(path), path, sources or {}, images or {}, path.parent / "cache", no_release, ignore)
 
 
-def open_it(path: Path, lock: Lock, sources: Mapping[str, Path] | None = None) -> Path | None:
-    return open_source(load(path), lock, path, sources or {}, path.parent / "cache", ignore)
+def no_release(ref: str | LockedSource) -> Any:
+    raise AssertionError("a release was asked for")
+
+
+def open_it(path: Path, lock: Lock, sources: Mapping[str, Path] | None = None) -> Path:
+    assert lock.dataset is not None
+    opened = source_opener(load(path).only, lock, path, sources or {}, path.parent / "cache", ignore, no_release)
+    return opened(lock.dataset.digest)
 
 
 def misfit(path: Path, lock: Lock | None) -> list[tuple[str, int, int]]:
@@ -203,7 +211,7 @@ def test_a_synthetic_dataset_locks_no_data(tmp_path: Path) -> None:
     path = tmp_path / "shapes.yaml"
     path.write_text(text)
     lock = make(path)
-    assert lock.dataset is None and open_it(path, lock) is None
+    assert lock.dataset is None and lock.init is None
     write_lock(lock, lock_path(path))
     assert locked(load(path), path) == lock
 

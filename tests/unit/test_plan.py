@@ -18,7 +18,7 @@ CODE = read_step_code(steps_folder())
 
 
 def plan_of(text: str, code: dict[str, bytes] = CODE) -> Plan:
-    return make_plan(loads(text, "shapes.yaml"), load_lock(SHAPES.with_suffix(".lock")), code)
+    return make_plan(loads(text, "shapes.yaml").only, load_lock(SHAPES.with_suffix(".lock")), code)
 
 
 def changed(before: Plan, after: Plan) -> set[str]:

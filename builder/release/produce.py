@@ -1,0 +1,73 @@
+"""Builds every variant of a manifest, judges them together and releases those that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.build import build
+from builder.engine.base import Emit, Engine
+from builder.lock.model import Lock
+from builder.manifest.family import Family, Variant
+from builder.plan.code import StepCode
+from builder.plan.step import Plan
+from builder.release import budgets, select
+from builder.release.figures import figures_of
+from builder.release.layout import Layout
+from builder.release.make import Built, lay_out_training, make_release, pull
+from builder.resources import docker_folder
+from builder.store.disk import DiskStore
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a variant; ``built`` is None if it was not released, else its files lie in ``folder``."""
+
+    variant: Variant
+    candidate: select.Candidate
+    built: Built | None
+    folder: Path
+
+
+def produce(
+    family: Family,
+    lock: Lock,
+    plans: tuple[Plan, ...],
+    code: StepCode,
+    *,
+    sources: Callable[[str], Path],
+    store: DiskStore,
+    engine: Callable[[], Engine],
+    layout: Layout,
+    out: Path,
+    emit: Emit,
+) -> list[Made]:
+    """One entry a variant, in order. Files of each release are laid out in ``out``/NAME-VERSION.
+
+    Every variant is built and measured before any is judged: see ``select``. Errors as for ``build`` and
+    ``make_release``.
+    """
+    finished = []
+    for number, (variant, plan) in enumerate(zip(family.variants, plans, strict=True), 1):
+        if len(plans) > 1:
+            emit("message", {"text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
+        results = build(plan, code=code, sources=sources, store=store, engine=engine, emit=emit)
+        figures = figures_of(results, store)
+        misses = budgets.misses(variant.manifest.verify, figures.metrics, figures.latency)
+        finished.append((variant, plan, results, select.Candidate(variant.manifest.name, figures, misses)))
+    candidates = [candidate for *_, candidate in finished]
+    made = []
+    for (variant, plan, results, candidate), keep in zip(
+        finished, select.released(family.select, candidates), strict=True
+    ):
+        folder = out / f"{variant.manifest.name}-{variant.manifest.version}"
+        built = None
+        if keep:
+            built = make_release(
+                variant.manifest, lock, plan, code, docker_folder(), results, candidate.figures, store, layout
+            )
+            pull(layout, built.release, folder)
+            lay_out_training(results, store, folder / "training")
+        made.append(Made(variant, candidate, built, folder))
+    return made
