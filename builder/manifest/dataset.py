@@ -32,13 +32,13 @@ class _Files(Part):
         dict[Label, Label],
         Field(
             default_factory=dict,
-            max_length=10_000,
+            max_length=5_000,
             description="Label in the data -> label of the model: renames, and merges.",
         ),
     ]
     drop_classes: Annotated[
         tuple[Label, ...],
-        Field(max_length=10_000, description="Labels in the data whose boxes are left out."),
+        Field(max_length=5_000, description="Labels in the data whose boxes are left out."),
         AfterValidator(unique("class")),
     ] = ()
     other_classes: Annotated[

@@ -29,7 +29,10 @@ from builder.errors import Diagnostic, Span
 from builder.manifest.scalars import Refused, Scalar, resolve
 from builder.manifest.source import lines_of
 
-DEEPEST = 16
+DEEPEST = 32
+MOST_NODES = 15_000
+"""Far more than any manifest has; a file of a megabyte of brackets must not take ten seconds to refuse."""
+MOST_PROBLEMS = 100
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,13 @@ def parse(text: str, file: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         span = reading.at(mark.line, mark.column) if mark else Span(file, 1, 1)
-        reading.problem("syntax", error.problem or error.context or "not valid YAML", span, _hint(error))
+        problem = error.problem or error.context or "not valid YAML"
+        reading.document.problems.append(Diagnostic("syntax", problem, span, _hint(error)))
     except (YAMLError, ValueError, OverflowError, AttributeError, LookupError, AssertionError) as error:
         # The parser lets some of its own slips on odd escapes and directives through as these.
         span = reading.last_span or Span(file, 1, 1)
-        reading.problem("syntax", f"not valid YAML: {str(error).splitlines()[0] if str(error) else error!r}", span)
+        problem = f"not valid YAML: {str(error).splitlines()[0] if str(error) else error!r}"
+        reading.document.problems.append(Diagnostic("syntax", problem, span))
     return reading.document
 
 
@@ -105,6 +110,7 @@ class _Reading:
         self.lines = lines_of(text)
         self.document = Document()
         self.last_span: Span | None = None
+        self.nodes = 0
         self.events: Iterator[Event] = YAML(typ="safe", pure=True).parse(text)
 
     def read(self) -> Node | None:
@@ -125,6 +131,10 @@ class _Reading:
             self.problem("unsupported-syntax", f"nested more than {DEEPEST} levels deep", self.span(event))
             raise _Stop
         self.last_span = span = self.span(event)
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            self.problem("too-large", f"more than {MOST_NODES:,} values, the most that are read", span)
+            raise _Stop
         if isinstance(event, AliasEvent):
             self.problem("unsupported-syntax", f"alias *{event.anchor} is not allowed", span, "write it out")
             return Node(span, key)
@@ -220,4 +230,8 @@ class _Reading:
         return Span(self.file, line + 1, column + 1, max(1, len(text) - column) if whole_line else 1)
 
     def problem(self, code: str, message: str, span: Span, help: str | None = None) -> None:
-        self.document.problems.append(Diagnostic(code, message, span, help))
+        problems = self.document.problems
+        if len(problems) == MOST_PROBLEMS:
+            problems.append(Diagnostic("too-many", "more is wrong; the rest is not read", span, "begin with the first"))
+            raise _Stop
+        problems.append(Diagnostic(code, message, span, help))

@@ -110,7 +110,7 @@ def test_a_missing_lock(path: Path) -> None:
     with pytest.raises(InvalidManifest) as told:
         locked(load(path), path)
     assert [item.code for item in told.value.diagnostics] == ["not-locked"] * 3
-    assert misfit(path, None) == [("not-locked", 5, 12), ("not-locked", 5, 12), ("not-locked", 10, 11)]
+    assert misfit(path, None) == [("not-locked", 6, 12), ("not-locked", 6, 12), ("not-locked", 11, 11)]
 
 
 def test_a_lock_of_other_values_is_stale_but_comments_do_not_count(path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_lock_of_other_values_is_stale_but_comments_do_not_count(path: Path) -
     replace(path, "steps: 1000", "steps: 1000  # words")
     check_lock(load(path), lock, path)
     replace(path, "steps: 1000", "steps: 1001")
-    assert misfit(path, lock) == [("stale-lock", 3, 7)]
+    assert misfit(path, lock) == [("stale-lock", 4, 7)]
 
 
 def test_a_lock_is_stale_when_the_toolchain_changes(path: Path) -> None:
@@ -127,13 +127,13 @@ def test_a_lock_is_stale_when_the_toolchain_changes(path: Path) -> None:
     old = lock.toolchains["tf1.15"].model_copy(update={"requirements": digest_bytes(b"older")})
     old = old.model_copy(update={"digest": digest_json(old.identity("tf1.15"))})
     before = lock.model_copy(update={"toolchains": {**lock.toolchains, "tf1.15": old}})
-    assert misfit(path, before) == [("stale-lock", 5, 12)]
+    assert misfit(path, before) == [("stale-lock", 6, 12)]
 
 
 def test_a_lock_without_a_toolchain_or_the_data(path: Path) -> None:
     lock = make(path)
     part = lock.model_copy(update={"toolchains": {"litert": lock.toolchains["litert"]}, "dataset": None})
-    assert misfit(path, part) == [("not-locked", 5, 12), ("not-locked", 10, 11)]
+    assert misfit(path, part) == [("not-locked", 6, 12), ("not-locked", 11, 11)]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from builder.errors import InvalidManifest, TinsmithError, UsageError
 from builder.manifest import Manifest, load, loads, position, schema
 from builder.manifest.dataset import VocDataset
 from builder.manifest.render import render
+from builder.manifest.schema import MODELINE, schema_text
 from builder.starter import starter_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -343,3 +344,26 @@ def check_told(text: str) -> None:
         places = [(item.span.line, item.span.column) for item in error.diagnostics]
         assert places == sorted(places)
         assert render(error.diagnostics, error.source)
+
+
+def test_the_published_schema_is_that_of_the_types() -> None:
+    published = (ROOT / "manifests" / "manifest.schema.json").read_text(encoding="utf-8")
+    assert published == schema_text(), "run: tinsmith schema > manifests/manifest.schema.json"
+
+
+def test_manifests_name_their_schema() -> None:
+    for path in SHIPPED:
+        assert path.read_text(encoding="utf-8").splitlines()[0] == MODELINE
+    assert BASE.splitlines()[0] == MODELINE
+
+
+def test_every_field_of_the_schema_is_described() -> None:
+    whole = schema()
+    sections = {"manifest": whole, **whole["$defs"]}
+    silent = [
+        f"{name}.{key}"
+        for name, section in sections.items()
+        for key, field in section.get("properties", {}).items()
+        if "description" not in field and "const" not in field
+    ]
+    assert silent == []

@@ -48,7 +48,7 @@ def test_numbers_too_large_to_keep_are_refused(word: str) -> None:
         ("<<: {a: 1}", ("unsupported-syntax", 1, 1)),
         ("%YAML 1.1\n---\na: 1", ("unsupported-syntax", 1, 1)),
         ("a: 1\n---\nb: 1", ("unsupported-syntax", 2, 1)),
-        ("a: " + "[" * 40, ("unsupported-syntax", 1, 20)),
+        ("a: " + "[" * 40, ("unsupported-syntax", 1, 36)),
         ("a: 1\nb: 2\na: 3", ("duplicate-key", 3, 1)),
         ("a: {b: 1, b: 2}", ("duplicate-key", 1, 11)),
         ("1: a", ("non-string-key", 1, 1)),
