@@ -100,7 +100,7 @@ class Manifest(Part):
     ]
     toolchain: Annotated[Chosen, Field(description="The packages that train and convert.")]
     dataset: Annotated[Dataset, Field(description="The pictures and what is in them.")]
-    model: Annotated[Model, Field(description="The network.")]
+    model: Annotated[Model, Field(description="The network, and how its answer is made.")]
     train: Annotated[Train, Field(description="How it learns.")]
     quantization: Annotated[Quantization, Field(description="In which numbers the model computes.")] = Float32(
         type="float32"

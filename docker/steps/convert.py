@@ -1,4 +1,7 @@
-"""TFLite graph -> model.tflite, by TensorFlow 1.15's own converter, with the same bytes every time."""
+"""TFLite graph -> model.tflite in the numbers asked for, by TensorFlow's own converter, with the same bytes every time.
+
+Beside it stands input.json: how to feed this very file, read back from it.
+"""
 
 import os
 import sys
@@ -6,9 +9,11 @@ import sys
 # The converter starts a program of its own, toco_from_protos, which it looks for on PATH.
 os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
 
+import calibration
 import contract
 import flatbuffer
 import flexbuffer
+import numpy as np
 import tensorflow as tf
 from tensorflow_core.lite.python.convert import ConverterError
 
@@ -17,17 +22,16 @@ POSTPROCESS = "TFLite_Detection_PostProcess"
 
 
 def main(request):
-    """Writes model.tflite."""
-    quantization = request.params["quantization"]
-    if quantization != "float32":
-        raise contract.Failure("convert-quantization", "cannot convert to %r" % (quantization,), "use float32")
+    """Writes model.tflite and input.json."""
+    spec = contract.read_json(contract.input_path(request, "graph", "input.json"))
     contract.emit("progress", stage="converting", step=1, steps=2)
-    model = _convert(contract.input_path(request, "graph", "tflite_graph.pb"), request.params["model"])
+    model = _convert(request, spec)
     contract.emit("progress", stage="checking", step=2, steps=2)
     model = canonical(model)
-    _check(model)
+    taken = _input_of(model, spec)
     with open(contract.output_path(request, "model.tflite"), "wb") as stream:
         stream.write(model)
+    contract.write_json(contract.output_path(request, "input.json"), taken)
 
 
 def canonical(model):
@@ -43,22 +47,67 @@ def canonical(model):
     return bytes(data)
 
 
-def _convert(graph, model):
-    height, width, channels = model["input_shape"]
+def _convert(request, spec):
+    quantization = request.params["quantization"]
     outputs = [POSTPROCESS] + [POSTPROCESS + ":%d" % index for index in (1, 2, 3)]
+    graph = contract.input_path(request, "graph", "tflite_graph.pb")
     try:
-        converter = tf.compat.v1.lite.TFLiteConverter.from_frozen_graph(
-            graph, [INPUT], outputs, {INPUT: [1, height, width, channels]}
-        )
+        converter = tf.compat.v1.lite.TFLiteConverter.from_frozen_graph(graph, [INPUT], outputs, {INPUT: spec["shape"]})
         converter.allow_custom_ops = True
+        _PREPARE[quantization["type"]](converter, request, spec)
         return converter.convert()
-    except (ConverterError, ValueError, IOError) as error:
+    except (ConverterError, ValueError, RuntimeError, IOError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
         raise contract.Failure("convert-failed", "the converter stopped: %s" % (lines[-1] if lines else error)[:300])
 
 
-def _check(model):
-    """The converter can end well with a file that does not load: load it."""
+def _float32(converter, request, spec):
+    pass
+
+
+def _dynamic(converter, request, spec):
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+
+def _float16(converter, request, spec):
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+
+
+def _int8(converter, request, spec):
+    section = request.params["quantization"]
+    path = contract.input_path(request, "data", "train.tfrecord")
+
+    def samples():
+        for tensor in calibration.pictures(path, section["calibration_images"], section["calibration_seed"], spec):
+            yield [tensor]
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = tf.lite.RepresentativeDataset(samples)
+    if section["interface"] == "uint8":
+        converter.inference_input_type = tf.uint8
+
+
+def _uint8_qat(converter, request, spec):
+    converter.inference_type = tf.uint8
+    # The converter's mean and std are those of the training: value = (pixel - mean) / std.
+    converter.quantized_input_stats = {INPUT: (spec["mean"], spec["std"])}
+
+
+_PREPARE = {
+    "float32": _float32,
+    "float16": _float16,
+    "dynamic": _dynamic,
+    "int8": _int8,
+    "uint8-qat": _uint8_qat,
+}
+
+
+def _input_of(model, spec):
+    """``spec`` as ``model`` really takes it. Failure if the file does not load, or wants something else.
+
+    The converter can end well with a file that does not load: so it is loaded here.
+    """
     try:
         interpreter = tf.lite.Interpreter(model_content=model)
         interpreter.allocate_tensors()
@@ -67,3 +116,19 @@ def _check(model):
     outputs = len(interpreter.get_output_details())
     if outputs != 4:
         raise contract.Failure("convert-failed", "the converted model has %d outputs, not 4" % outputs)
+    (entry,) = interpreter.get_input_details()
+    dtype = np.dtype(entry["dtype"]).name
+    if dtype == "float32":
+        return dict(spec, dtype=dtype)
+    scale, zero_point = entry["quantization"]
+    taken = dict(spec, dtype=dtype, scale=float(str(np.float32(scale))), zero_point=int(zero_point))
+    taken["formula"] = "pixels as they are; the model takes them for (pixel - zero_point) * scale"
+    levels = np.arange(256)
+    gap = np.abs((levels - zero_point) * scale - (levels - spec["mean"]) / spec["std"]).max()
+    if dtype != "uint8" or gap > 1.01 * scale:
+        raise contract.Failure(
+            "convert-input",
+            "the converted model takes %s with a scale of %g and a zero point of %d, which is not how it was trained"
+            % (dtype, scale, zero_point),
+        )
+    return taken

@@ -19,6 +19,10 @@ FIXED_SHARE = 0.9
 """A box that hardly moves (overlap, share of the pairs) is a constant answer even if its score varies,
 unless the objects themselves hardly move."""
 
+ONE_SCORE = 1e-3
+"""If the scores of all detections of all pictures lie this close together, they say nothing: a network whose
+quantization went wrong gives 0.5 for everything."""
+
 PICTURES = 1000
 
 
@@ -51,6 +55,9 @@ def judge(answers, ground_truth=None):
         reason = "two pictures get the same box with the same score in %.0f%% of all pairs" % (100 * same)
     elif len(answers) > 1 and fixed >= FIXED_SHARE and _share(_truth_overlaps(ground_truth) >= FIXED_BOX) < SAME_SHARE:
         reason = "the best box stays in one place in %.0f%% of all pairs of pictures" % (100 * fixed)
+    every = np.concatenate([scores for _, scores, _ in answers] or [np.zeros(0)])
+    if reason is None and every.size > 2 * len(answers) > 2 and np.ptp(every) < ONE_SCORE:
+        reason = "every detection has the same score, %.3f" % every.mean()
     seen = scores[found] if found.any() else np.zeros(1)
     return {
         "constant_answer": reason is not None,

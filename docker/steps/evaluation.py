@@ -9,10 +9,11 @@ import records as records_module
 import tensorflow as tf
 
 
-def evaluate(model_params, classes, weights, records, truth, threads, batch_size=8):
+def evaluate(model_params, classes, weights, records, truth, threads, batch_size=8, rewrite=None):
     """COCO metrics (see ``coco_metrics.evaluate``) of ``weights`` (name -> array) on ``records``.
 
-    ``truth``: COCO ground-truth dict whose image ids are the records' identities.
+    ``truth``: COCO ground-truth dict whose image ids are the records' identities. ``rewrite``: a function of the
+    graph, called when it is complete.
     """
     height, width, _ = model_params["input_shape"]
     images = {image["id"]: image for image in truth["images"]}
@@ -24,6 +25,8 @@ def evaluate(model_params, classes, weights, records, truth, threads, batch_size
         shapes = tf.tile([[height, width, 3]], [tf.shape(fed)[0], 1])
         normalised = model._feature_extractor.preprocess(tf.cast(fed, tf.float32))
         answers = model.postprocess(model.predict(normalised, shapes), shapes)
+        if rewrite is not None:
+            rewrite(tf.compat.v1.get_default_graph())
         config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
         with tf.compat.v1.Session(config=config) as session:
             variables = {variable.op.name: variable for variable in tf.compat.v1.global_variables()}

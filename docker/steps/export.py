@@ -16,7 +16,7 @@ import numpy as np
 import pipeline
 import tensorflow as tf
 from object_detection import export_tflite_ssd_graph_lib, exporter
-from object_detection.builders import model_builder
+from object_detection.builders import graph_rewriter_builder, model_builder
 
 INPUT = "normalized_input_image_tensor"
 POSTPROCESS = "TFLite_Detection_PostProcess"
@@ -27,16 +27,17 @@ def main(request):
     """Writes frozen_inference_graph.pb, tflite_graph.pb, input.json and outputs.json."""
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     model, classes = request.params["model"], request.params["classes"]
+    config = pipeline.pipeline_config(model, classes, request.params.get("quantization_aware", False))
     weights = contract.input_path(request, "weights", "model.ckpt")
     if not os.path.exists(weights + ".index"):
         raise contract.Failure("export-weights", "training left no weights (model.ckpt.index)")
     contract.emit("progress", stage="frozen graph", step=1, steps=_STAGES)
-    frozen.write(contract.output_path(request, "frozen_inference_graph.pb"), _frozen(model, classes, weights))
+    frozen.write(contract.output_path(request, "frozen_inference_graph.pb"), _frozen(config, weights))
     contract.emit("progress", stage="TFLite graph", step=2, steps=_STAGES)
     # The exporter writes its graph with bytes that differ from run to run: it is read back from a scratch folder.
     scratch = tempfile.mkdtemp()
     try:
-        tflite = _tflite(model, classes, weights, scratch)
+        tflite = _tflite(config, model, weights, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     frozen.write(contract.output_path(request, "tflite_graph.pb"), tflite)
@@ -45,13 +46,14 @@ def main(request):
     contract.write_json(contract.output_path(request, "outputs.json"), _describe_outputs(model, classes, tflite))
 
 
-def _frozen(model, classes, weights):
+def _frozen(config, weights):
     """What ``exporter.export_inference_graph`` writes as frozen graph, without the profile, the second
     checkpoint and the SavedModel that it also makes, which take longer than the graph."""
-    config = pipeline.pipeline_config(model, classes)
     with tf.Graph().as_default() as graph:
         detector = model_builder.build(config.model, is_training=False)
         outputs, _ = exporter.build_detection_graph("image_tensor", detector, None, "inference_op", None)
+        if config.HasField("graph_rewriter"):
+            graph_rewriter_builder.build(config.graph_rewriter, is_training=False)()
         saver = tf.compat.v1.train.Saver()
         return _restoring(
             exporter.freeze_graph_with_def_protos,
@@ -67,8 +69,7 @@ def _frozen(model, classes, weights):
         )
 
 
-def _tflite(model, classes, weights, scratch):
-    config = pipeline.pipeline_config(model, classes)
+def _tflite(config, model, weights, scratch):
     with tf.Graph().as_default():
         _restoring(
             export_tflite_ssd_graph_lib.export_tflite_graph,
@@ -80,7 +81,7 @@ def _tflite(model, classes, weights, scratch):
             # One box, one class: otherwise the answer holds each box once per class and crowds out others.
             max_classes_per_detection=1,
             detections_per_class=model["max_detections"],
-            use_regular_nms=_nms_mode(model) == "regular",
+            use_regular_nms=model["nms"]["mode"] == "regular",
         )
     return frozen.read(os.path.join(scratch, "tflite_graph.pb"))
 
@@ -100,18 +101,6 @@ def _reason(text):
     """The one useful sentence in TensorFlow's account of a failed restore."""
     found = re.search(r"Key \S+ not found in checkpoint|tensor_name = [^\n]*?shape[^\n]*", text)
     return found.group(0) if found else text.strip().splitlines()[0][:300]
-
-
-def _nms_mode(model):
-    """``fast`` (a box has its best class, one suppression for all) unless asked for ``regular`` (one a class).
-
-    Regular is what the frozen graph does, but ai-edge-litert 2.3.0 loses a class of three when it runs with two
-    threads; fast gives the same answer in every runtime and with every number of threads.
-    """
-    mode = model["nms"].get("mode", "fast")
-    if mode not in ("fast", "regular"):
-        raise contract.Failure("export-nms", "unknown NMS mode %r" % (mode,), "use fast or regular")
-    return mode
 
 
 def _describe_input(model, classes):

@@ -14,22 +14,25 @@ _RANDOM_OPS = ("TruncatedNormal", "RandomUniform", "RandomStandardNormal")
 class TrainingGraph(object):
     """Everything a session needs to train at one input size. Build one a size; variables have the same names.
 
+    ``rewrite`` (a function of the graph) is called when the loss is there and before its gradients are; the network is
+    then built as for inference, with its batch norm at fixed averages.
+
     ``variables``: name -> tf.Variable, weights and optimiser slots; ``weights``: those that a release keeps.
     ``moments``: moving-average variable name -> tensor with that batch's value.
     """
 
-    def __init__(self, model_params, classes, optimizer, seed):
+    def __init__(self, model_params, classes, optimizer, seed, rewrite=None):
         self.graph = tf.Graph()
         with self.graph.as_default():
-            self._build(model_params, classes, optimizer)
+            self._build(model_params, classes, optimizer, rewrite)
             _seed_initializers(self.graph, seed)
             self.initialize = tf.compat.v1.global_variables_initializer()
         self.graph.finalize()
 
-    def _build(self, model_params, classes, optimizer):
+    def _build(self, model_params, classes, optimizer, rewrite):
         height, width, _ = model_params["input_shape"]
         self.size = (height, width)
-        model = pipeline.build_model(model_params, classes, is_training=True)
+        model = pipeline.build_model(model_params, classes, is_training=rewrite is None)
         self.images = tf.compat.v1.placeholder(tf.uint8, [None, height, width, 3], "images")
         self.classes = tf.compat.v1.placeholder(tf.int32, [None, None], "classes")
         self.offsets = tf.compat.v1.placeholder(tf.float32, [None, None, 4], "offsets")
@@ -45,6 +48,8 @@ class TrainingGraph(object):
         self.loss = localization + classification + regularization
         self.anchors_tensor = model.anchors.get()
 
+        if rewrite is not None:
+            rewrite(self.graph)
         self.weights = {v.op.name: v for v in tf.compat.v1.global_variables()}
         step = optimizer_of(optimizer, self.learning_rate)
         # GATE_GRAPH: no update starts before all gradients are there, or results differ from run to run.
@@ -101,6 +106,11 @@ class TrainingGraph(object):
     def restore(self, session, state):
         """Sets the variables; KeyError if ``state`` lacks one."""
         session.run(self.initialize, assignments(self.variables, state))
+
+    def begin(self, session, weights):
+        """Sets those variables that ``weights`` (name -> array) has; the others keep their first values."""
+        known = {name: value for name, value in weights.items() if name in self.variables}
+        self.restore(session, dict(self.state(session), **known))
 
 
 def assignments(variables, values):

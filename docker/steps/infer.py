@@ -22,17 +22,23 @@ _LABEL_OFFSET = 1
 
 
 def main(request):
-    """Writes inputs/<id>.png, frozen.npz, tflite_tf1.npz, runtimes.json and eval.json."""
+    """Writes inputs/<id>.png, frozen.npz, tflite_tf1.npz, runtimes.json and eval.json.
+
+    Where the converted graph rounds to 8 bits itself, float.npz too: the answers of the float graph it came from.
+    """
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     spec = contract.read_json(contract.input_path(request, "graph", "input.json"))
     pictures = _pictures(request, spec)
     model = request.params["model"]
-    for stage, run in (("frozen", _run_frozen), ("tflite_tf1", _run_tflite)):
+    stages = [("frozen", _run_frozen), ("tflite_tf1", _run_tflite)]
+    if "float_graph" in request.inputs:
+        stages.append(("float", _run_float))
+    for stage, run in stages:
         answers = detections.Detections(model["max_detections"], model["nms"]["score_threshold"])
         run(request, spec, pictures, answers)
         answers.save(contract.output_path(request, stage + ".npz"))
     runtime = {"name": "tensorflow", "version": tf.__version__}
-    contract.write_json(contract.output_path(request, "runtimes.json"), {"frozen": runtime, "tflite_tf1": runtime})
+    contract.write_json(contract.output_path(request, "runtimes.json"), {stage: runtime for stage, _ in stages})
     shutil.copyfile(contract.input_path(request, "data", "eval.json"), contract.output_path(request, "eval.json"))
 
 
@@ -53,18 +59,27 @@ def _pictures(request, spec):
 
 
 def _run_frozen(request, spec, pictures, answers):
+    _run_graphs(request, "graph", spec, pictures, answers)
+
+
+def _run_float(request, spec, pictures, answers):
+    _run_graphs(request, "float_graph", spec, pictures, answers)
+
+
+def _run_graphs(request, place, spec, pictures, answers):
+    """The frozen graph in the input folder ``place`` on every picture, and the raw heads of the first."""
     names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
-    with _session(request, "frozen_inference_graph.pb") as session:
+    with _session(request, place, "frozen_inference_graph.pb") as session:
         for number, (identity, pixels) in enumerate(pictures, 1):
             boxes, scores, classes, count = session.run(
                 [name + ":0" for name in names], {"image_tensor:0": pixels[None]}
             )
             count = int(count[0])
             answers.add(identity, boxes[0][:count], scores[0][:count], classes[0][:count] - _LABEL_OFFSET)
-            _progress("frozen graph", number, len(pictures))
+            _progress("float graph" if place == "float_graph" else "frozen graph", number, len(pictures))
     # The frozen graph has no single tensor with the scores before suppression; the TFLite graph, of the same
     # weights, has: run as a TensorFlow graph it is what the converter was given.
-    with _session(request, "tflite_graph.pb") as session:
+    with _session(request, place, "tflite_graph.pb") as session:
         for identity, pixels in pictures[:RAW_PICTURES]:
             tensor = (pixels.astype(np.float32) - np.float32(spec["mean"])) / np.float32(spec["std"])
             boxes, scores = session.run(
@@ -76,7 +91,8 @@ def _run_frozen(request, spec, pictures, answers):
 
 def _run_tflite(request, spec, pictures, answers):
     outputs = contract.read_json(contract.input_path(request, "graph", "outputs.json"))
-    model = tflite_run.Model(contract.input_path(request, "converted", "model.tflite"), spec, outputs)
+    taken = contract.read_json(contract.input_path(request, "converted", "input.json"))
+    model = tflite_run.Model(contract.input_path(request, "converted", "model.tflite"), taken, outputs)
     for number, (identity, pixels) in enumerate(pictures, 1):
         answers.add(identity, *model.detect(pixels))
         if number <= RAW_PICTURES:
@@ -84,9 +100,9 @@ def _run_tflite(request, spec, pictures, answers):
         _progress(".tflite in TensorFlow", number, len(pictures))
 
 
-def _session(request, name):
+def _session(request, place, name):
     """A session on a frozen graph. The post-processing operator, which only TFLite has, is left out."""
-    graph = frozen.read(contract.input_path(request, "graph", name))
+    graph = frozen.read(contract.input_path(request, place, name))
     known = [node for node in graph.node if node.op != tflite_run.POSTPROCESS]
     del graph.node[:]
     graph.node.extend(known)

@@ -36,6 +36,12 @@ def normalise(pixels, spec):
     return ((pixels.astype(np.float32) - np.float32(spec["mean"])) / np.float32(spec["std"]))[None]
 
 
+def threads_for(outputs, wanted):
+    """How many threads to run a model with: ai-edge-litert 2.3.0 loses whole classes when it suppresses each class
+    by itself in more than one."""
+    return 1 if outputs["nms"]["mode"] == "regular" else wanted
+
+
 def check_input(spec):
     """``spec`` if it is an input description that this module can follow, else a Failure."""
     try:
@@ -146,9 +152,16 @@ class Detector:
         """What went into the post-processing operator in the last run: (box encodings, class scores) or None."""
         for operator in self._interpreter._get_ops_details():
             if operator["op_name"] == POSTPROCESS:
-                first, second = operator["inputs"][:2]
-                return self._interpreter.get_tensor(first)[0], self._interpreter.get_tensor(second)[0]
+                return tuple(self._real(index)[0] for index in operator["inputs"][:2])
         return None
+
+    def _real(self, index):
+        """A tensor's values; those of a quantized one as the numbers they stand for."""
+        values = self._interpreter.get_tensor(index)
+        if values.dtype == np.float32:
+            return values
+        scale, zero_point = self._interpreter._get_tensor_details(index, 0)["quantization"]
+        return ((values.astype(np.float32) - zero_point) * np.float32(scale)).astype(np.float32)
 
 
 def _first_line(error):

@@ -16,10 +16,11 @@ def main(request):
 
     All of it is measured in a fresh child process that does nothing else. Not reproducible by nature.
     """
-    spec = litert.check_input(contract.read_json(contract.input_path(request, "graph", "input.json")))
-    order = litert.order_of(contract.read_json(contract.input_path(request, "graph", "outputs.json")))
+    spec = litert.check_input(contract.read_json(contract.input_path(request, "converted", "input.json")))
+    outputs = contract.read_json(contract.input_path(request, "graph", "outputs.json"))
+    order = litert.order_of(outputs)
     model = contract.input_path(request, "converted", "model.tflite")
-    threads = int(request.params["threads"])
+    threads = litert.threads_for(outputs, int(request.params["threads"]))
     found = isolated.trial(model, spec, order, threads, WARM_UP, RUNS)
     latency = np.array(found["latency_ms"])
     contract.write_json(

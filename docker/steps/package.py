@@ -9,7 +9,8 @@ FORMAT = 1
 
 
 def main(request):
-    """Writes model.tflite, labels.txt, metadata.json, detections.png and metrics.json. Byte-reproducible.
+    """Writes model.tflite, labels.txt, metadata.json, detections.png, metrics.json, and the weights as trained in
+    checkpoint/, for others to start from. Byte-reproducible.
 
     Failure ``package-metrics`` if the figures were measured on another file than the one released.
     """
@@ -23,12 +24,19 @@ def main(request):
         shutil.copyfile(contract.input_path(request, "verified", name), contract.output_path(request, name))
     with open(contract.output_path(request, "labels.txt"), "w", encoding="utf-8", newline="\n") as stream:
         stream.writelines(label + "\n" for label in params["classes"])
+    weights = sorted(name for name in os.listdir(request.inputs["weights"]) if name.startswith("model.ckpt."))
+    for name in weights:
+        shutil.copyfile(
+            contract.input_path(request, "weights", name), contract.output_path(request, "checkpoint", name)
+        )
     files = {}
-    for name in ("detections.png", "labels.txt", "metrics.json", "model.tflite"):
+    for name in ["checkpoint/" + name for name in weights] + [
+        "detections.png", "labels.txt", "metrics.json", "model.tflite"
+    ]:  # fmt: skip
         path = contract.output_path(request, name)
         files[name] = {"digest": "sha256:" + contract.sha256_of(path), "size": os.path.getsize(path)}
     split = contract.read_json(contract.input_path(request, "data", "split.json"))
-    source = contract.read_json(contract.input_path(request, "graph", "input.json"))
+    source = contract.read_json(contract.input_path(request, "converted", "input.json"))
     outputs = contract.read_json(contract.input_path(request, "graph", "outputs.json"))
     contract.write_json(
         contract.output_path(request, "metadata.json"), describe(params, source, outputs, metrics, split, files)
@@ -38,7 +46,7 @@ def main(request):
 def describe(params, source, outputs, metrics, split, files):
     """metadata.json: how to feed the model, how to read its answer, how good it is, where it comes from.
 
-    ``source`` and ``outputs`` are what export derived from the network; ``split`` is ingest's split.json.
+    ``source`` is what convert read back from the model, ``outputs`` what export derived from the network; ``split`` is ingest's split.json.
     """
     release = params["release"]
     return {

@@ -14,7 +14,8 @@ from object_detection.protos import pipeline_pb2
 
 # What a network trained without post-processing in its parameters is evaluated with: nothing is left out.
 _MAX_DETECTIONS = 100
-_NMS = {"score_threshold": 1e-8, "iou_threshold": 0.6}
+_NMS = {"mode": "fast", "score_threshold": 1e-8, "iou_threshold": 0.6}
+_SUPPRESSION = {"fast": "use_class_agnostic_nms: true max_classes_per_detection: 1", "regular": ""}
 
 # Focal loss (Lin et al., 2017) in place of hard negatives: mined negatives keep a small network that starts from
 # nothing at one answer for all classes. The bias starts each class at a score of 0.02, as that paper advises.
@@ -24,8 +25,11 @@ _NMS = {"score_threshold": 1e-8, "iou_threshold": 0.6}
 # in 0.81. Boxes want more than 0.1: on raccoons held out of the training pictures 0.1 gives a mAP of 0.254, 0.3 of
 # 0.319; on shapes, trained to the end, 0.572 and 0.635.
 #
-# A box has its best class and one suppression serves all classes, as in the TFLite operator's fast mode, so that the
-# frozen graph and the .tflite answer the same question.
+# The frozen graph suppresses as the TFLite operator will, so that both answer the same question. Fast: a box has its
+# best class and one suppression serves all classes. Regular: each class is suppressed by itself.
+#
+# SSDLite is what the API's ssdlite_mobilenet_v2 configurations are: the same extractor with separable convolutions in
+# the extra layers and, 3x3, in the predictors (Sandler et al., MobileNetV2, 2018).
 #
 # Batch-norm epsilon and initialisers are the API's own for ssd_mobilenet_v2 on COCO. The moving averages of
 # training are not used (batchnorm.py), so their decay is left as the API has it.
@@ -38,15 +42,17 @@ model { ssd {
     negatives_lower_than_unmatched: true force_match_for_each_row: true } }
   similarity_calculator { iou_similarity { } }
   anchor_generator { ssd_anchor_generator {
-    num_layers: 6 min_scale: 0.2 max_scale: 0.95
-    aspect_ratios: 1.0 aspect_ratios: 2.0 aspect_ratios: 0.5 aspect_ratios: 3.0 aspect_ratios: 0.3333 } }
+    num_layers: 6 min_scale: %(min_scale)r max_scale: %(max_scale)r %(aspect_ratios)s
+    reduce_boxes_in_lowest_layer: %(reduce_lowest)s } }
   image_resizer { fixed_shape_resizer { height: %(height)d width: %(width)d } }
   box_predictor { convolutional_box_predictor {
-    min_depth: 0 max_depth: 0 num_layers_before_predictor: 0 use_dropout: false kernel_size: 1
+    min_depth: 0 max_depth: 0 num_layers_before_predictor: 0 use_dropout: false kernel_size: %(kernel)d
+    use_depthwise: %(separable)s
     box_code_size: 4 class_prediction_bias_init: -4.0 apply_sigmoid_to_scores: false
     conv_hyperparams { %(hyperparams)s } } }
   feature_extractor {
-    type: "%(architecture)s" min_depth: 16 depth_multiplier: %(depth_multiplier)r
+    type: "ssd_mobilenet_v2" min_depth: %(min_depth)d depth_multiplier: %(depth_multiplier)r
+    use_depthwise: %(separable)s
     conv_hyperparams { %(hyperparams)s } }
   loss {
     classification_loss { weighted_sigmoid_focal { alpha: 0.5 gamma: 2.0 } }
@@ -57,7 +63,7 @@ model { ssd {
     batch_non_max_suppression {
       score_threshold: %(score_threshold)r iou_threshold: %(iou_threshold)r
       max_detections_per_class: %(max_detections)d max_total_detections: %(max_detections)d
-      use_class_agnostic_nms: true max_classes_per_detection: 1 }
+      %(suppression)s }
     score_converter: SIGMOID }
 } }
 """
@@ -70,21 +76,35 @@ _HYPERPARAMS = """
 """
 
 
-def pipeline_config(model_params, classes):
-    """The TrainEvalPipelineConfig of a manifest's ``model`` section and its list of class names."""
+def pipeline_config(model_params, classes, quantization_aware=False):
+    """The TrainEvalPipelineConfig of a manifest's ``model`` section and its list of class names.
+
+    With ``quantization_aware`` the API's exporters put the rounding to 8 bits into the graph.
+    """
     height, width, _ = model_params["input_shape"]
     nms = model_params.get("nms", _NMS)
+    anchors = model_params["anchors"]
+    separable = model_params["architecture"] == "ssdlite_mobilenet_v2"
     text = _TEMPLATE % {
         "num_classes": len(classes),
+        "min_scale": float(anchors["min_scale"]),
+        "max_scale": float(anchors["max_scale"]),
+        "aspect_ratios": " ".join("aspect_ratios: %r" % float(ratio) for ratio in anchors["aspect_ratios"]),
+        "reduce_lowest": str(anchors["reduce_lowest"]).lower(),
+        "separable": str(separable).lower(),
+        "kernel": 3 if separable else 1,
+        "suppression": _SUPPRESSION[nms["mode"]],
         "height": height,
         "width": width,
-        "architecture": model_params["architecture"],
+        "min_depth": model_params["min_depth"],
         "depth_multiplier": float(model_params["depth_multiplier"]),
         "max_detections": model_params.get("max_detections", _MAX_DETECTIONS),
         "score_threshold": float(nms["score_threshold"]),
         "iou_threshold": float(nms["iou_threshold"]),
         "hyperparams": _HYPERPARAMS,
     }
+    if quantization_aware:
+        text += "graph_rewriter { quantization { weight_bits: 8 activation_bits: 8 } }"
     return text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
 
 

@@ -9,7 +9,7 @@ POSTPROCESS = "TFLite_Detection_PostProcess"
 
 
 class Model(object):
-    """A loaded .tflite. ``spec`` and ``outputs`` are the contents of export's input.json and outputs.json."""
+    """A loaded .tflite. ``spec`` is the content of convert's input.json, ``outputs`` of export's outputs.json."""
 
     def __init__(self, path, spec, outputs):
         with open(path, "rb") as stream:
@@ -33,7 +33,9 @@ class Model(object):
 
     def detect(self, pixels):
         """Answer to uint8 [height, width, 3]: boxes [n, 4], scores [n], classes [n] from 0."""
-        tensor = (pixels.astype(np.float32) - np.float32(self._spec["mean"])) / np.float32(self._spec["std"])
+        tensor = pixels
+        if self._spec["dtype"] == "float32":
+            tensor = (pixels.astype(np.float32) - np.float32(self._spec["mean"])) / np.float32(self._spec["std"])
         self._interpreter.set_tensor(self._input, tensor[None])
         self._interpreter.invoke()
         found = {meaning: self._interpreter.get_tensor(index) for meaning, index in self._outputs.items()}
@@ -41,5 +43,13 @@ class Model(object):
         return found["boxes"][0][:count], found["scores"][0][:count], found["classes"][0][:count]
 
     def heads(self):
-        """Box encodings [a, 4] and class scores [a, c + 1] of the last run, before suppression."""
-        return tuple(self._interpreter.get_tensor(index)[0] for index in self._heads)
+        """Box encodings [a, 4] and class scores [a, c + 1] of the last run, before suppression, float32."""
+        return tuple(self._real(index)[0] for index in self._heads)
+
+    def _real(self, index):
+        """A tensor's values; those of a quantized one as the numbers they stand for."""
+        values = self._interpreter.get_tensor(index)
+        if values.dtype == np.float32:
+            return values
+        scale, zero_point = self._interpreter._get_tensor_details(index)["quantization"]
+        return ((values.astype(np.float32) - zero_point) * np.float32(scale)).astype(np.float32)

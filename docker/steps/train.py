@@ -36,12 +36,18 @@ AVERAGED_PICTURES = 800
 
 def main(request):
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
-    training = Training(request)
+    finish(request, Training(request, request.params["train"]))
+
+
+def finish(request, training, rewrite=None):
+    """Runs ``training`` and writes all that is left of it; ``rewrite`` as for ``evaluation.evaluate``."""
     weights = training.run()
     contract.emit("progress", stage="evaluating", step=0, steps=1)
     truth = contract.read_json(contract.input_path(request, "data", "eval.json"))
     held_out = records_module.read(contract.input_path(request, "data", "eval.tfrecord"))
-    metrics = evaluation.evaluate(training.model, training.classes, weights, held_out, truth, request.threads)
+    metrics = evaluation.evaluate(
+        training.model, training.classes, weights, held_out, truth, request.threads, rewrite=rewrite
+    )
     narration.write_rows(contract.output_path(request, "metrics.jsonl"), training.rows)
     narration.write_events(contract.output_path(request, "tensorboard", EVENTS), training.rows)
     _save_weights(contract.output_path(request, "model.ckpt"), weights)
@@ -60,13 +66,17 @@ def main(request):
 
 
 class Training(object):
-    """One training, from its request to the final weights."""
+    """One training, from its request to the final weights.
 
-    def __init__(self, request):
-        params = request.params
-        self.model, self.classes, self._params = params["model"], params["classes"], params["train"]
+    ``params``: the manifest's ``train`` section. ``first``: weights to begin with, name -> array. ``rewrite``: see
+    ``graph.TrainingGraph``; batch norm then stays as it is in ``first``.
+    """
+
+    def __init__(self, request, params, first=None, rewrite=None):
+        self.model, self.classes, self._params = request.params["model"], request.params["classes"], params
         self.steps = self._params["steps"]
         self.rows = []
+        self._first, self._rewrite = first, rewrite
         self._threads = request.threads
         self._scratch = contract.output_path(request, contract.SCRATCH)
         contract.emit("message", text="reading the training pictures")
@@ -95,10 +105,13 @@ class Training(object):
                 self.classes,
                 self._params["optimizer"],
                 self._params["seed"],
+                self._rewrite,
             )
             with built.session(self._threads) as session:
                 if state is not None:
                     built.restore(session, state)
+                elif self._first is not None:
+                    built.begin(session, self._first)
                 self._steps(built, session, range(max(phase.first, start.step), phase.last), narrator)
                 state = built.state(session)
                 if final:
@@ -127,9 +140,10 @@ class Training(object):
 
     def _finished(self, built, session):
         """The weights by name, with their batch-norm averages measured."""
-        contract.emit("message", text="measuring batch-norm averages")
         weights = session.run(built.weights)
-        weights.update(batchnorm.averages(built, session, self._calm_batches(built.size)))
+        if self._rewrite is None:
+            contract.emit("message", text="measuring batch-norm averages")
+            weights.update(batchnorm.averages(built, session, self._calm_batches(built.size)))
         divergence.check_weights(weights, self.steps)
         return weights
 

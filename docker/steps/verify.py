@@ -22,21 +22,27 @@ from PIL import Image
 
 SHOWN = 12
 STAGES = ("frozen", "tflite_tf1", "tflite_litert")
+FLOAT = "float"
+"""The float graph that a quantization-aware training started from: a fourth stage, where there was one."""
 
 
 def main(request):
     """Writes metrics.json and detections.png."""
     truth = contract.read_json(contract.input_path(request, "inferred", "eval.json"))
     stages, raw = {}, {}
-    for name in STAGES[:2]:
+    inferred = list(STAGES[:2])
+    if os.path.exists(contract.input_path(request, "inferred", FLOAT + ".npz")):
+        inferred.append(FLOAT)
+    for name in inferred:
         stages[name], raw[name] = _read_stage(contract.input_path(request, "inferred", name + ".npz"), truth)
     model = contract.input_path(request, "converted", "model.tflite")
     stages["tflite_litert"], raw["tflite_litert"], pictures = _run_litert(request, model, truth, len(raw["frozen"][0]))
-    contract.emit("progress", stage="metrics", step=0, steps=len(STAGES) + 1)
+    contract.emit("progress", stage="metrics", step=0, steps=len(stages) + 1)
     metrics = figures(truth, stages, raw)
     metrics["runtimes"] = _runtimes(request)
     metrics["score_threshold"] = float(request.params["model"]["nms"]["score_threshold"])
     metrics["images_digest"] = pictures
+    metrics["quantization"] = request.params["quantization"]
     metrics["size"] = os.path.getsize(model)
     metrics["model_digest"] = "sha256:" + contract.sha256_of(model)
     contract.write_json(contract.output_path(request, "metrics.json"), metrics)
@@ -58,7 +64,10 @@ def figures(truth, stages, raw):
         scored[name] = coco_metrics.evaluate(oracle, rows[name])
         contract.emit("progress", stage="metrics", step=number, steps=len(stages) + 1)
     pairs = {}
-    for first, second in (STAGES[:2], STAGES[::2], STAGES[1:]):
+    compared = [STAGES[:2], STAGES[::2], STAGES[1:]]
+    if FLOAT in stages:
+        compared.append((FLOAT, STAGES[-1]))
+    for first, second in compared:
         pairs["%s:%s" % (first, second)] = dict(
             parity.compare(stages[first], stages[second]), raw=parity.heads(raw[first], raw[second])
         )
@@ -97,11 +106,12 @@ def overview(request, truth, answers, metrics):
 
 def _run_litert(request, model, truth, raw_pictures):
     """(answers, raw heads of the first ``raw_pictures``, digest of the pixels) of the .tflite in ai-edge-litert."""
-    spec = litert.check_input(contract.read_json(contract.input_path(request, "graph", "input.json")))
-    order = litert.order_of(contract.read_json(contract.input_path(request, "graph", "outputs.json")))
+    spec = litert.check_input(contract.read_json(contract.input_path(request, "converted", "input.json")))
+    outputs = contract.read_json(contract.input_path(request, "graph", "outputs.json"))
+    order = litert.order_of(outputs)
     isolated.trial(model, spec, order)
     with open(model, "rb") as stream:
-        detector = litert.Detector(stream.read(), spec, order, request.threads)
+        detector = litert.Detector(stream.read(), spec, order, litert.threads_for(outputs, request.threads))
     least = float(request.params["model"]["nms"]["score_threshold"])
     images, answers, heads, digest = _images(truth), [], [], hashlib.sha256()
     for number, image in enumerate(images, 1):
