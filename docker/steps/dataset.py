@@ -2,25 +2,36 @@
 
 import collections
 
-Box = collections.namedtuple("Box", ["label", "xmin", "ymin", "xmax", "ymax", "difficult"])
-"""A labelled box: edges in pixels of the upright picture, so ``xmax - xmin`` is its width."""
+Box = collections.namedtuple("Box", ["label", "xmin", "ymin", "xmax", "ymax", "ignored"])
+"""A labelled box: edges in pixels of the upright picture, so ``xmax - xmin`` is its width. An ``ignored`` one is
+neither learnt nor scored."""
 
 Picture = collections.namedtuple("Picture", ["id", "file_name", "sha256", "width", "height", "boxes", "read"])
 """An accepted picture. ``sha256`` is of the bytes as found; ``read()`` gives the bytes to train on and
 their format, ``jpeg`` or ``png``, which decode to upright RGB of ``width`` x ``height`` pixels."""
 
-Found = collections.namedtuple("Found", ["pictures", "total", "rejected", "clipped", "converted", "unannotated"])
+Entry = collections.namedtuple("Entry", ["file", "image", "name", "read", "size", "objects", "shares"])
+"""What a reader knows of one picture before it is opened. ``file``: where its annotation lies, ``image``: where the
+picture lies, both for reports; ``name``: the picture's path within its folder; ``read()``: its bytes; ``size``: (width,
+height) as annotated, or None; ``objects``: [(label, (xmin, ymin, xmax, ymax), marked)], in pixels, or if ``shares`` as
+shares of width and height; ``marked`` says that the data calls the box difficult, a crowd or a group."""
+
+Found = collections.namedtuple(
+    "Found", ["pictures", "total", "rejected", "clipped", "converted", "unannotated", "labels"]
+)
 """All that a reader found. ``pictures`` are sorted by id; ``total`` counts the rejected ones too.
 ``rejected``, ``clipped`` and ``converted`` hold ``{"file": .., "reason": ..}``, ``unannotated`` the files
-that were left out; all are paths within the source."""
+that were left out; all are paths within the source. ``labels`` counts what became of the accepted pictures' boxes:
+see labels.Labels.counts."""
 
 
 class Rejected(Exception):
-    """One picture cannot be used; the text says why. ``file`` is the path at fault where that is known."""
+    """One picture cannot be used; the text says why. ``file`` is the path at fault where that is known, ``entry`` the
+    Entry if the picture was found."""
 
-    def __init__(self, reason, file=None):
+    def __init__(self, reason, file=None, entry=None):
         super(Rejected, self).__init__(reason)
-        self.file = file
+        self.file, self.entry = file, entry
 
 
 def printable(name):

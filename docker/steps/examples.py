@@ -46,7 +46,7 @@ def _example(tf, number, picture, classes):
                 "image/object/bbox/ymax": shares([box.ymax for box in boxes], picture.height),
                 "image/object/class/text": texts([box.label for box in boxes]),
                 "image/object/class/label": whole([classes.index(box.label) + 1 for box in boxes]),
-                "image/object/difficult": whole([int(box.difficult) for box in boxes]),
+                "image/object/difficult": whole([int(box.ignored) for box in boxes]),
             }
         )
     )

@@ -51,6 +51,6 @@ def check_ranges(weights):
         raise contract.Failure(
             "qat-ranges",
             "%d of %d ranges of the quantized network are unusable: %s" % (len(bad), len(names), "; ".join(bad[:5])),
-            "train longer under quantization: quantization.steps well above quantization.delay, or a lower learning_rate",
+            "give quantization more steps after its delay, or a lower learning_rate",
         )
     return len(names)

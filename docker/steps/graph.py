@@ -67,11 +67,18 @@ class TrainingGraph(object):
     def _losses(self, model, prediction, class_count):
         """The API's own loss with its target assignment replaced; background is "no class", as focal loss has it."""
         positive = tf.cast(self.classes > 0, tf.float32)
+        counted = tf.cast(self.classes >= 0, tf.float32)
         wanted = tf.one_hot(self.classes - 1, class_count)
         wanted = tf.pad(wanted, [[0, 0], [0, 0], [1, 0]])
 
         def assigned(*_):
-            return wanted, tf.ones_like(wanted), self.offsets, positive, tf.zeros([1, 1], tf.int32)
+            return (
+                wanted,
+                tf.ones_like(wanted) * counted[:, :, None],
+                self.offsets,
+                positive,
+                tf.zeros([1, 1], tf.int32),
+            )
 
         model._assign_targets = assigned
         model.provide_groundtruth([tf.zeros([1, 4])], [tf.zeros([1, class_count])])

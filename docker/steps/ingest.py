@@ -1,10 +1,23 @@
 """Turns a dataset into training and evaluation records, and reports what it dropped, clipped or converted."""
 
+import coco
 import contract
+import csv_boxes
 import examples
 import split
 import synthetic
+import tfrecords
 import voc
+import yolo
+
+READERS = {
+    "voc": voc.read,
+    "coco": coco.read,
+    "yolo": yolo.read,
+    "csv": csv_boxes.read,
+    "tfrecord": tfrecords.read,
+    "synthetic": synthetic.read,
+}
 
 SHOWN = 20
 """How many rejected pictures are named in messages; report.json names all."""
@@ -13,11 +26,9 @@ SHOWN = 20
 def main(request):
     """Reads, splits, judges and writes the dataset; Failure, after report.json, if it is no good."""
     settings = request.params["dataset"]
-    if settings["format"] == "voc":
-        found = voc.read(contract.input_path(request, "source"), settings, _progress("reading"))
-    else:
-        found = synthetic.read(settings, _progress("drawing"))
-    train, held_out = split.divide(found.pictures, settings["split"]["eval"], settings["split"]["seed"])
+    source = request.inputs.get("source")
+    reader = READERS[settings["format"]]
+    found, train, held_out, left = split.read(reader, source, settings, _progress, request.threads)
     copies = split.copies(found.pictures)
     splits = [("train", train), ("eval", held_out)]
     boxes = {name: _count(pictures, settings["classes"]) for name, pictures in splits}
@@ -30,6 +41,8 @@ def main(request):
             "clipped": found.clipped,
             "converted": found.converted,
             "unannotated": found.unannotated,
+            "in_neither_list": left,
+            "labels": found.labels,
             "copies": copies,
             "boxes": boxes,
         },
@@ -52,7 +65,7 @@ def judge(found, splits, boxes, settings):
         raise contract.Failure(
             "dataset-empty",
             "the dataset has no annotated picture",
-            "check dataset.annotations: it is the folder of the .xml files",
+            "check dataset.annotations (or records): it names the annotations within the source",
         )
     limit = settings.get("max_rejected", 0.0)
     if len(found.rejected) > limit * found.total:
@@ -98,7 +111,8 @@ def ground_truth(pictures, classes):
                     "category_id": numbers[box.label],
                     "bbox": [box.xmin, box.ymin, width, height],
                     "area": width * height,
-                    "iscrowd": 0,
+                    # What is ignored neither counts as missed nor as found wrongly.
+                    "iscrowd": int(box.ignored),
                 }
             )
     return {
@@ -109,7 +123,7 @@ def ground_truth(pictures, classes):
 
 
 def _count(pictures, classes):
-    labels = [box.label for picture in pictures for box in picture.boxes]
+    labels = [box.label for picture in pictures for box in picture.boxes if not box.ignored]
     return {label: labels.count(label) for label in classes}
 
 
@@ -139,6 +153,19 @@ def _tell(found, copies):
         contract.emit(
             "message",
             text="%d groups of identical pictures, among them %s" % (len(copies), " = ".join(copies[0])),
+        )
+    if found.labels["dropped"] or found.labels["renamed"] or found.labels["ignored"]:
+        told = found.labels
+        contract.emit(
+            "message",
+            text="%d boxes: %d kept (%d renamed), %d ignored, %d dropped"
+            % (
+                told["boxes"],
+                told["kept"],
+                sum(told["renamed"].values()),
+                told["ignored"],
+                sum(told["dropped"].values()) + told["dropped_marked"],
+            ),
         )
     contract.emit(
         "message",

@@ -46,7 +46,8 @@ def main(request):
 def describe(params, source, outputs, metrics, split, files):
     """metadata.json: how to feed the model, how to read its answer, how good it is, where it comes from.
 
-    ``source`` is what convert read back from the model, ``outputs`` what export derived from the network; ``split`` is ingest's split.json.
+    ``source`` is what convert read back from the model, ``outputs`` what export derived from the network; ``split`` is
+    ingest's split.json.
     """
     release = params["release"]
     return {

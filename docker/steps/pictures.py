@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 FORMATS = ["JPEG", "PNG"]
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 50 * 1000 * 1000
+Image.MAX_IMAGE_PIXELS = None  # Pillow would warn or raise by a limit of its own; ours is asked before decoding.
 
 Loaded = collections.namedtuple("Loaded", ["encoded", "format", "size", "stored", "orientation", "changes"])
 """``encoded`` bytes in ``format`` (jpeg, png); upright ``size`` and ``stored`` size before EXIF orientation,
@@ -35,15 +36,19 @@ _WORDS = {
 }
 
 
-def load(data, name):
-    """The picture in ``data``, the file called ``name``, as a Loaded; Rejected if it cannot be used."""
+# Pillow warns of odd EXIF blocks and of large pictures; both are judged here. Once, since threads share the filters.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def load(data, name, most_pixels=MAX_PIXELS):
+    """The picture in ``data``, the file called ``name``, as a Loaded; Rejected if it cannot be used.
+
+    One of more than ``most_pixels`` is never decoded.
+    """
     if len(data) > MAX_BYTES:
         raise Rejected("file of %d bytes is larger than %d" % (len(data), MAX_BYTES))
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of odd EXIF blocks and of large pictures; both are judged here.
-            warnings.simplefilter("ignore")
-            return _load(data, name)
+        return _load(data, name, most_pixels)
     except Rejected:
         raise
     except Exception as error:
@@ -57,10 +62,10 @@ def _reason(error):
     return str(error) or type(error).__name__
 
 
-def _load(data, name):
+def _load(data, name, most_pixels):
     image = Image.open(io.BytesIO(data), formats=FORMATS)
-    if image.size[0] * image.size[1] > MAX_PIXELS:
-        raise Rejected("%dx%d pixels are more than the limit of %d" % (image.size + (MAX_PIXELS,)))
+    if image.size[0] * image.size[1] > most_pixels:
+        raise Rejected("%dx%d pixels are more than the limit of %d" % (image.size + (most_pixels,)))
     kind = "PNG" if image.format == "PNG" else "JPEG"
     if kind == "PNG":
         # Decoding skips checksums that TensorFlow insists on.

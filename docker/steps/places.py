@@ -33,6 +33,20 @@ def folder(source, relative, setting):
     return path
 
 
+def inside(path, source, setting, relative):
+    """Failure, naming the manifest's ``setting``, unless ``path`` is a plain file within ``source``."""
+    if not _within(path, source) or ".." in relative.split("/"):
+        raise contract.Failure(
+            "dataset-file", "%s: %r leads out of the source" % (setting, relative), "name a file within the source"
+        )
+    if not os.path.isfile(path):
+        raise contract.Failure(
+            "dataset-file",
+            "%s: the source has no file %r" % (setting, relative),
+            "set dataset.%s to the file's path within the source" % setting,
+        )
+
+
 def _within(path, source):
     root, real = os.path.realpath(source), os.path.realpath(path)
     return real == root or real.startswith(root.rstrip(os.sep) + os.sep)

@@ -7,8 +7,10 @@ import numpy as np
 from PIL import Image
 
 # encoded: bytes of a JPEG or PNG. boxes: float32 [n, 4], ymin xmin ymax xmax as shares of the picture.
-# labels: int32 [n], from 1. identity: the picture's id in eval.json.
+# labels: int32 [n], from 1, or IGNORED for a box that is neither learnt nor scored. identity: its id in eval.json.
 Record = collections.namedtuple("Record", ["encoded", "boxes", "labels", "identity"])
+
+IGNORED = -1
 
 
 def read(path):
@@ -21,10 +23,12 @@ def read(path):
 def _record(example):
     feature = example.features.feature
     sides = [feature["image/object/bbox/" + side].float_list.value for side in ("ymin", "xmin", "ymax", "xmax")]
+    labels = np.array(feature["image/object/class/label"].int64_list.value, np.int32)
+    labels[np.array(feature["image/object/difficult"].int64_list.value, bool)] = IGNORED
     return Record(
         encoded=feature["image/encoded"].bytes_list.value[0],
         boxes=np.array(sides, np.float32).reshape(4, -1).T.copy(),
-        labels=np.array(feature["image/object/class/label"].int64_list.value, np.int32),
+        labels=labels,
         identity=int(feature["image/source_id"].bytes_list.value[0]),
     )
 

@@ -23,8 +23,8 @@ _LEAST_SIDE = 32
 _MOSTLY_COVERED = [0] * 128 + [255] * 128
 
 
-def read(settings, progress):
-    """Found, for the manifest's dataset ``settings``; calls ``progress(done, total)``."""
+def read(source, settings, progress, threads=1):
+    """Found, for the manifest's dataset ``settings``; calls ``progress(done, total)``. There is no ``source``."""
     drawing, classes = settings["synthetic"], settings["classes"]
     unknown = sorted(set(classes) - set(SHAPES))
     if unknown:
@@ -43,7 +43,9 @@ def read(settings, progress):
     for index in range(drawing["images"]):
         found.append(_picture(index, drawing, classes))
         progress(index + 1, drawing["images"])
-    return Found(found, len(found), [], [], [], [])
+    boxes = sum(len(picture.boxes) for picture in found)
+    counts = {"boxes": boxes, "kept": boxes, "ignored": 0, "renamed": {}, "dropped": {}, "dropped_marked": 0}
+    return Found(found, len(found), [], [], [], [], counts)
 
 
 def _picture(index, drawing, classes):

@@ -14,11 +14,16 @@ _EPSILON = np.float32(1e-8)
 def assign(anchors, boxes, labels):
     """Targets of one picture.
 
-    ``anchors``: float32 [a, 4]; ``boxes``: float32 [n, 4]; both ymin xmin ymax xmax. Returns (classes int32 [a],
-    0 for background; offsets float32 [a, 4], zero for background).
+    ``anchors``: float32 [a, 4]; ``boxes``: float32 [n, 4]; both ymin xmin ymax xmax; ``labels``: int32 [n], negative
+    for boxes to be ignored. Returns (classes int32 [a], 0 for background and -1 for neither: an anchor that lies on an
+    ignored box and on no other; offsets float32 [a, 4], zero but for objects).
     """
     classes = np.zeros(len(anchors), np.int32)
     offsets = np.zeros((len(anchors), 4), np.float32)
+    skipped = labels < 0
+    if skipped.any():
+        classes[(iou(boxes[skipped], anchors) >= _MATCHED).any(axis=0)] = -1
+        boxes, labels = boxes[~skipped], labels[~skipped]
     if len(boxes) == 0:
         return classes, offsets
     overlap = iou(boxes, anchors)

@@ -28,6 +28,7 @@ OUTPUTS = {
     "box_format": "ymin xmin ymax xmax, normalised",
     "index_base": 0,
     "max_detections": 4,
+    "nms": {"mode": "fast"},
 }
 CLASSES = ["green", "blue"]
 MODEL = {
@@ -78,12 +79,14 @@ def request(step: str, root: Path, params: dict[str, Any], **inputs: Path) -> co
 
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
-    found = {name: tmp_path / name for name in ("inferred", "converted", "graph", "data")}
-    for name in ("converted", "graph", "data"):
+    found = {name: tmp_path / name for name in ("inferred", "converted", "graph", "data", "weights")}
+    for name in ("converted", "graph", "data", "weights"):
         found[name].mkdir()
     infer_folder(found["inferred"], CELLS)
     (found["converted"] / "model.tflite").write_bytes(tiny.build())
-    contract.write_json(found["graph"] / "input.json", tiny.INPUT)
+    contract.write_json(found["converted"] / "input.json", tiny.INPUT)
+    for ending in ("index", "data-00000-of-00001"):
+        (found["weights"] / f"model.ckpt.{ending}").write_text(ending)
     contract.write_json(found["graph"] / "outputs.json", OUTPUTS)
     split = {"digest": "sha256:" + "0" * 64, "images": [{"id": "x", "sha256": "y"}]}
     contract.write_json(found["data"] / "split.json", {"train": split, "eval": split})
@@ -95,7 +98,7 @@ def run_verify(root: Path, folders: dict[str, Path]) -> Path:
     asked = request(
         "verify",
         root,
-        {"model": MODEL, "classes": CLASSES},
+        {"model": MODEL, "classes": CLASSES, "quantization": {"type": "float32"}},
         inferred=folders["inferred"],
         converted=folders["converted"],
         graph=folders["graph"],

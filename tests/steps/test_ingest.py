@@ -103,7 +103,7 @@ def test_filename_is_used_where_no_picture_has_the_stem(voc: VocDataset) -> None
     (voc.images / "other.jpg").write_bytes(encoded(photograph(50)))
     voc.add("label", None, voc_xml(filename="other.jpg"))
     voc.run()
-    assert voc.picture("label")[0].file_name == "other.jpg"
+    assert voc.picture("other")[0].file_name == "other.jpg"
 
 
 def test_stale_filename_does_not_matter_where_the_stem_fits(voc: VocDataset) -> None:
@@ -126,9 +126,14 @@ def test_nested_parts_and_difficult_objects(voc: VocDataset) -> None:
     part = "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part><difficult>1</difficult></object>"
     voc.good()
     voc.add("parts", encoded(photograph(50)), voc_xml().replace("</object>", part))
-    voc.run()
-    boxes = voc.picture("parts")[0].boxes
-    assert [(box.label, box.difficult) for box in boxes] == [("cat", True)]
+    for setting, kept in (("ignore", [("cat", True)]), ("keep", [("cat", False)]), ("drop", [])):
+        voc.settings["difficult"] = setting
+        report = voc.run()
+        assert [(box.label, box.ignored) for box in voc.picture("parts")[0].boxes] == kept
+        counts = report["labels"]
+        assert counts["boxes"] == 9 == counts["kept"] + counts["ignored"] + counts["dropped_marked"]
+        truth = json.loads((voc.output / "eval.json").read_text())
+        assert sum(row["iscrowd"] for row in truth["annotations"]) <= counts["ignored"]
 
 
 # Conversions

@@ -23,23 +23,23 @@ def silent(done: int, total: int) -> None:
 
 
 def test_same_settings_give_the_same_bytes() -> None:
-    first, again = (synthetic.read(settings(), silent) for _ in range(2))
+    first, again = (synthetic.read(None, settings(), silent) for _ in range(2))
     assert [picture.read() for picture in first.pictures] == [picture.read() for picture in again.pictures]
     assert [picture.boxes for picture in first.pictures] == [picture.boxes for picture in again.pictures]
     assert len({picture.sha256 for picture in first.pictures}) == first.total == 12
 
 
 def test_a_picture_depends_on_seed_and_index_alone() -> None:
-    few, many = synthetic.read(settings(images=3), silent), synthetic.read(settings(images=6), silent)
+    few, many = synthetic.read(None, settings(images=3), silent), synthetic.read(None, settings(images=6), silent)
     assert [picture.sha256 for picture in many.pictures[:3]] == [picture.sha256 for picture in few.pictures]
-    other = synthetic.read(settings(seed=8), silent)
+    other = synthetic.read(None, settings(seed=8), silent)
     assert not {picture.sha256 for picture in other.pictures} & {picture.sha256 for picture in many.pictures}
-    large = synthetic.read(settings(seed=2**40), silent)
-    assert large.pictures[0].sha256 != synthetic.read(settings(seed=0), silent).pictures[0].sha256
+    large = synthetic.read(None, settings(seed=2**40), silent)
+    assert large.pictures[0].sha256 != synthetic.read(None, settings(seed=0), silent).pictures[0].sha256
 
 
 def test_size_is_height_then_width() -> None:
-    picture = synthetic.read(settings(images=1), silent).pictures[0]
+    picture = synthetic.read(None, settings(images=1), silent).pictures[0]
     assert (picture.width, picture.height) == (160, 128)
 
 
@@ -78,7 +78,7 @@ def test_box_is_tight_around_what_was_drawn() -> None:
 
 
 def test_every_class_is_drawn_and_only_those_asked_for() -> None:
-    found = synthetic.read({**settings(images=40), "classes": ["triangle", "circle"]}, silent)
+    found = synthetic.read(None, {**settings(images=40), "classes": ["triangle", "circle"]}, silent)
     assert {box.label for picture in found.pictures for box in picture.boxes} == {"triangle", "circle"}
 
 
@@ -92,7 +92,7 @@ def test_every_class_is_drawn_and_only_those_asked_for() -> None:
 )
 def test_what_cannot_be_drawn(changes: dict[str, Any], classes: list[str], code: str) -> None:
     with pytest.raises(contract.Failure) as failure:
-        synthetic.read({**settings(**changes), "classes": classes}, silent)
+        synthetic.read(None, {**settings(**changes), "classes": classes}, silent)
     assert failure.value.code == code
 
 
