@@ -14,7 +14,7 @@ $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 endef
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 
-.PHONY: demo test lint acceptance golden toolchain-locks requirements clean
+.PHONY: demo test lint acceptance bench fuzz golden toolchain-locks requirements clean
 
 demo: $(READY)  ## Build manifests/shapes.yaml: a trained, verified release in a few minutes
 	$(BIN)/tinsmith build manifests/shapes.yaml
@@ -29,6 +29,14 @@ lint: $(DEV)
 
 acceptance: $(READY)  ## Train on the raccoon photographs: half an hour on two cores
 	$(BIN)/tinsmith build manifests/raccoon-025.yaml --source raccoon=$${RACCOON:-../shared/data/raccoon}
+
+bench: $(DEV)  ## Speeds beside a peer's, in the same run: reading annotations, reading pictures
+	$(BIN)/python -m tests.bench.coco_size
+	$(BIN)/python -m tests.bench.jpegs
+
+fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within a second each
+	$(BIN)/python -m tests.fuzz.manifests
+	$(BIN)/python -m tests.fuzz.inputs
 
 golden: $(DEV)  ## Write the expected step keys anew; the diff shows what will run again
 	$(BIN)/python -m tests.golden.write

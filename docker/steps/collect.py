@@ -1,11 +1,12 @@
 """From a reader's entries to accepted pictures: decodes each one, judges its boxes, and counts what was wrong.
 
-The same rules for every format. Pictures are decoded in several threads, since the decoder lets go of Python's lock;
-results are taken in the entries' order, so that nothing depends on who was first.
+The same rules for every format. Pictures are decoded in several processes; results are taken in the entries' order, so
+that nothing depends on who was first.
 """
 
 import collections
 import concurrent.futures
+import concurrent.futures.process
 import hashlib
 import posixpath
 
@@ -17,15 +18,16 @@ from labels import Labels
 LONGEST_REASON = 300
 """In characters: a reason quotes the annotation, which may hold a megabyte of label."""
 
-_AHEAD = 16
-"""Entries that each thread may be ahead: a large set is never in memory as a whole."""
+_CHUNK = 32
+_FORKED = {}
+"""What forked processes work on: inherited, never sent."""
 
 _Opened = collections.namedtuple(
     "_Opened", ["entry", "sha256", "size", "format", "changes", "boxes", "clipped", "notes"]
 )
 
 
-def collect(entries, total, settings, unannotated, progress, threads=1):
+def collect(entries, total, settings, unannotated, progress, processes=1):
     """Found, from ``total`` ``entries``: functions that give a dataset.Entry or raise Rejected with its file.
 
     ``unannotated(names)`` gives the pictures that none of ``names``, the pictures taken, accounts for.
@@ -33,7 +35,7 @@ def collect(entries, total, settings, unannotated, progress, threads=1):
     labels = Labels(settings)
     most = settings.get("max_pixels", pictures.MAX_PIXELS)
     accepted, rejected, clipped, converted, owners = [], [], [], [], {}
-    for done, (opened, reason) in enumerate(_in_order(entries, lambda entry: _open(entry, labels, most), threads), 1):
+    for done, (opened, reason) in enumerate(_in_order(entries, lambda entry: _open(entry, labels, most), processes), 1):
         progress(done, total)
         entry = opened.entry if reason is None else reason.entry
         if entry is not None:
@@ -54,8 +56,12 @@ def collect(entries, total, settings, unannotated, progress, threads=1):
     return Found(accepted, total, rejected, clipped, converted, sorted(unannotated(owners)), labels.counts)
 
 
-def _in_order(entries, work, threads):
-    """(result, None) or (None, Rejected) of ``work`` on each entry, in order, made by ``threads`` threads."""
+def _in_order(entries, work, processes):
+    """(result, None) or (None, Rejected) of ``work`` on each entry, in order, made by ``processes`` processes.
+
+    Processes and not threads: reading an annotation holds Python's lock, and a decoder that a hostile picture crashes
+    takes only its own process along. They are forked, so that entries need not be sent to them.
+    """
 
     def one(entry):
         try:
@@ -63,18 +69,28 @@ def _in_order(entries, work, threads):
         except Rejected as reason:
             return None, reason
 
-    if threads == 1:
+    if processes == 1:
         for entry in entries:
             yield one(entry)
         return
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        waiting = collections.deque()
-        for entry in entries:
-            waiting.append(pool.submit(one, entry))
-            if len(waiting) >= threads * _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    entries = list(entries)
+    _FORKED.update(job=one, entries=entries)
+    try:
+        with concurrent.futures.ProcessPoolExecutor(processes) as pool:
+            for answer in pool.map(_forked, range(len(entries)), chunksize=_CHUNK):
+                yield answer
+    except concurrent.futures.process.BrokenProcessPool:
+        raise contract.Failure(
+            "dataset-crash",
+            "the decoder crashed on one of the pictures",
+            "a damaged or hostile file does that: try the pictures in halves to find it",
+        )
+    finally:
+        _FORKED.clear()
+
+
+def _forked(number):
+    return _FORKED["job"](_FORKED["entries"][number])
 
 
 def _open(make, labels, most):

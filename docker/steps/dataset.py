@@ -12,7 +12,8 @@ their format, ``jpeg`` or ``png``, which decode to upright RGB of ``width`` x ``
 
 Entry = collections.namedtuple("Entry", ["file", "image", "name", "read", "size", "objects", "shares"])
 """What a reader knows of one picture before it is opened. ``file``: where its annotation lies, ``image``: where the
-picture lies, both for reports; ``name``: the picture's path within its folder; ``read()``: its bytes; ``size``: (width,
+picture lies, both for reports; ``name``: the picture's path within its folder; ``read()``: its bytes (it can be sent
+to another process); ``size``: (width,
 height) as annotated, or None; ``objects``: [(label, (xmin, ymin, xmax, ymax), marked)], in pixels, or if ``shares`` as
 shares of width and height; ``marked`` says that the data calls the box difficult, a crowd or a group."""
 
@@ -30,8 +31,11 @@ class Rejected(Exception):
     Entry if the picture was found."""
 
     def __init__(self, reason, file=None, entry=None):
-        super(Rejected, self).__init__(reason)
-        self.file, self.entry = file, entry
+        super(Rejected, self).__init__(reason, file, entry)  # all of it, or it loses the rest between processes
+        self.reason, self.file, self.entry = reason, file, entry
+
+    def __str__(self):
+        return self.reason
 
 
 def printable(name):

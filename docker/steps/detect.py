@@ -75,7 +75,7 @@ def _load(request, metadata):
     model = contract.input_path(request, "release", "model.tflite")
     isolated.trial(model, spec, order)
     with open(model, "rb") as stream:
-        return litert.Detector(stream.read(), spec, order, request.threads)
+        return litert.Detector(stream.read(), spec, order, litert.threads_for(metadata["outputs"], request.threads))
 
 
 def _open(path, name):

@@ -1,5 +1,10 @@
 """Writes pictures as tf.Example records with the feature names of the TensorFlow Object Detection API."""
 
+import collections
+import concurrent.futures
+
+_AHEAD = 8
+
 
 def write(path, pictures, classes, progress):
     """Writes ``pictures`` in their order to the TFRecord file ``path``; calls ``progress(done, total)``.
@@ -9,44 +14,53 @@ def write(path, pictures, classes, progress):
     """
     import tensorflow as tf  # Slow to import, and absent where the readers are tested.
 
-    with tf.io.TFRecordWriter(path) as writer:
+    make = _maker(tf.train, classes)
+    with tf.io.TFRecordWriter(path) as writer, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        # Reading and hashing lets go of Python's lock: the next pictures are read while one is written.
+        ahead = collections.deque(pool.submit(picture.read) for picture in pictures[:_AHEAD])
         for number, picture in enumerate(pictures, 1):
-            example = _example(tf, number, picture, classes)
+            encoded, kind = ahead.popleft().result()
+            if number + _AHEAD <= len(pictures):
+                ahead.append(pool.submit(pictures[number + _AHEAD - 1].read))
+            example = make(number, picture, encoded, kind)
             # Map fields have no order of their own: without this, bytes differ from run to run.
             writer.write(example.SerializeToString(deterministic=True))
             progress(number, len(pictures))
 
 
-def _example(tf, number, picture, classes):
-    encoded, kind = picture.read()
-    boxes = picture.boxes
+def _maker(train, classes):
+    """A function that makes a tf.Example of a picture. ``train`` is tf.train; its names are looked up once."""
+    Example, Features, Feature = train.Example, train.Features, train.Feature
+    Bytes, Int64, Float = train.BytesList, train.Int64List, train.FloatList
+    numbers = {label: number for number, label in enumerate(classes, 1)}
 
     def texts(values):
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode() for value in values]))
+        return Feature(bytes_list=Bytes(value=[value.encode() for value in values]))
 
     def whole(values):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+        return Feature(int64_list=Int64(value=values))
 
     def shares(values, side):
-        return tf.train.Feature(float_list=tf.train.FloatList(value=[value / side for value in values]))
+        return Feature(float_list=Float(value=[value / side for value in values]))
 
-    return tf.train.Example(
-        features=tf.train.Features(
-            feature={
-                "image/height": whole([picture.height]),
-                "image/width": whole([picture.width]),
-                "image/filename": texts([picture.file_name]),
-                "image/source_id": texts([str(number)]),
-                "image/key/sha256": texts([picture.sha256]),
-                "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
-                "image/format": texts([kind]),
-                "image/object/bbox/xmin": shares([box.xmin for box in boxes], picture.width),
-                "image/object/bbox/ymin": shares([box.ymin for box in boxes], picture.height),
-                "image/object/bbox/xmax": shares([box.xmax for box in boxes], picture.width),
-                "image/object/bbox/ymax": shares([box.ymax for box in boxes], picture.height),
-                "image/object/class/text": texts([box.label for box in boxes]),
-                "image/object/class/label": whole([classes.index(box.label) + 1 for box in boxes]),
-                "image/object/difficult": whole([int(box.ignored) for box in boxes]),
-            }
-        )
-    )
+    def make(number, picture, encoded, kind):
+        boxes = picture.boxes
+        feature = {
+            "image/height": whole([picture.height]),
+            "image/width": whole([picture.width]),
+            "image/filename": texts([picture.file_name]),
+            "image/source_id": texts([str(number)]),
+            "image/key/sha256": texts([picture.sha256]),
+            "image/encoded": Feature(bytes_list=Bytes(value=[encoded])),
+            "image/format": texts([kind]),
+            "image/object/bbox/xmin": shares([box.xmin for box in boxes], picture.width),
+            "image/object/bbox/ymin": shares([box.ymin for box in boxes], picture.height),
+            "image/object/bbox/xmax": shares([box.xmax for box in boxes], picture.width),
+            "image/object/bbox/ymax": shares([box.ymax for box in boxes], picture.height),
+            "image/object/class/text": texts([box.label for box in boxes]),
+            "image/object/class/label": whole([numbers[box.label] for box in boxes]),
+            "image/object/difficult": whole([int(box.ignored) for box in boxes]),
+        }
+        return Example(features=Features(feature=feature))
+
+    return make

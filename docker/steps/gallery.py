@@ -1,5 +1,6 @@
 """The folder of pictures of a dataset: finds the one that an annotation means, by path, file name or stem."""
 
+import functools
 import os
 import posixpath
 
@@ -56,14 +57,14 @@ class Gallery(object):
 
     def reader(self, name):
         """A function that reads the picture's bytes; it raises Rejected, naming the picture."""
+        return functools.partial(_read, os.path.join(self._folder, name), self._source, self.file(name))
 
-        def read():
-            try:
-                return places.read(os.path.join(self._folder, name), self._source, pictures.MAX_BYTES)
-            except Rejected as error:
-                raise Rejected(str(error), self.file(name)) from error
 
-        return read
+def _read(path, source, file):
+    try:
+        return places.read(path, source, pictures.MAX_BYTES)
+    except Rejected as error:
+        raise Rejected(str(error), file) from error
 
 
 def _walk(top):

@@ -1,5 +1,6 @@
 """Files of a data source, none of which may lead out of it: not by ``..``, an absolute path or a link."""
 
+import functools
 import os
 import re
 
@@ -48,8 +49,18 @@ def inside(path, source, setting, relative):
 
 
 def _within(path, source):
-    root, real = os.path.realpath(source), os.path.realpath(path)
+    root = _real(source)
+    # A file that is no link lies where its folder does: folders are few, files are many.
+    if os.path.islink(path) or os.path.isdir(path):
+        real = os.path.realpath(path)
+    else:
+        real = os.path.join(_real(os.path.dirname(path)), os.path.basename(path))
     return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
+
+
+@functools.lru_cache(maxsize=1024)
+def _real(folder):
+    return os.path.realpath(folder)
 
 
 def read(path, source, limit):

@@ -4,6 +4,7 @@ Source: object_detection/data_decoders/tf_example_decoder.py. Boxes are shares o
 """
 
 import fnmatch
+import functools
 import math
 import os
 import posixpath
@@ -31,7 +32,8 @@ def read(source, settings, progress, threads=1):
         )
     total = sum(_count(source, file) for file in files)
     entries = (make for file in files for make in _entries(source, file, settings["classes"]))
-    return collect.collect(entries, total, settings, lambda taken: [], progress, threads)
+    # In this process alone: TensorFlow does not survive a fork.
+    return collect.collect(entries, total, settings, lambda taken: [], progress)
 
 
 def matching(source, patterns):
@@ -122,25 +124,18 @@ def _read(feature, source, file, place, offset, length, number, classes):
         (label, edges, any(row < len(mark) and mark[row] for mark in marks))
         for row, (label, edges) in enumerate(zip(labels, zip(*sides)))
     ]
-    read = _once_at_hand(bytes(encoded[0]), os.path.join(source, file), offset, length)
+    read = functools.partial(_picture, os.path.join(source, file), offset, length)
     return Entry(place, place, posixpath.join(stem, name), read, None, objects, True)
 
 
-def _once_at_hand(picture, path, offset, length):
-    """A function that gives the picture's bytes: those at hand the first time, later read from the file again."""
-    at_hand = [picture]
+def _picture(path, offset, length):
+    """The picture in the record of ``length`` bytes at ``offset``."""
+    import tensorflow as tf
 
-    def read():
-        if at_hand:
-            return at_hand.pop()
-        import tensorflow as tf
-
-        with open(path, "rb") as stream:
-            stream.seek(offset)
-            example = tf.train.Example.FromString(stream.read(length))
-        return bytes(example.features.feature["image/encoded"].bytes_list.value[0])
-
-    return read
+    with open(path, "rb") as stream:
+        stream.seek(offset)
+        example = tf.train.Example.FromString(stream.read(length))
+    return bytes(example.features.feature["image/encoded"].bytes_list.value[0])
 
 
 def _labels(feature, classes, count):

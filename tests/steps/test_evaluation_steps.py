@@ -225,7 +225,7 @@ PACKAGE = {
     "manifest_digest": "sha256:" + "1" * 64,
     "classes": CLASSES,
     "model": MODEL,
-    "quantization": "float32",
+    "quantization": {"type": "float32"},
     "release": {"license": "MIT", "description": "Lit cells.", "authors": ["A. Smith"]},
     "toolchains": {"tf1.15": "sha256:" + "2" * 64, "litert": "sha256:" + "3" * 64},
     "dataset_digest": None,
@@ -234,7 +234,7 @@ PACKAGE = {
 
 def run_package(root: Path, folders: dict[str, Path], verified: Path) -> Path:
     root.mkdir()
-    inputs = {name: folders[name] for name in ("converted", "graph", "data")}
+    inputs = {name: folders[name] for name in ("converted", "graph", "data", "weights")}
     package.main(request("package", root, PACKAGE, verified=verified, **inputs))
     return root / "package"
 
@@ -242,8 +242,9 @@ def run_package(root: Path, folders: dict[str, Path], verified: Path) -> Path:
 def test_package_is_reproducible_and_says_how_to_use_the_model(tmp_path: Path, folders: dict[str, Path]) -> None:
     verified = run_verify(tmp_path, folders)
     first, second = (run_package(tmp_path / name, folders, verified) for name in ("one", "two"))
-    names = sorted(path.name for path in first.iterdir())
-    assert names == ["detections.png", "labels.txt", "metadata.json", "metrics.json", "model.tflite"]
+    names = sorted(path.relative_to(first).as_posix() for path in first.rglob("*") if path.is_file())
+    weights = ["checkpoint/model.ckpt.data-00000-of-00001", "checkpoint/model.ckpt.index"]
+    assert names == [*weights, "detections.png", "labels.txt", "metadata.json", "metrics.json", "model.tflite"]
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
     assert (first / "labels.txt").read_bytes() == b"green\nblue\n"

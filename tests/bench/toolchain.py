@@ -1,0 +1,34 @@
+"""Runs a benchmark's own script in a toolchain's environment, which is installed first if need be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from builder.engine.virtualenv import ensure_environment
+from builder.lock.toolchains import resolve_toolchain
+from builder.resources import steps_folder, toolchain_folder
+from builder.settings import cache_folder
+
+
+def say(kind: str, detail: Mapping[str, Any]) -> None:
+    print(detail.get("text", ""), file=sys.stderr)
+
+
+def run(script: str, *words: str, toolchain: str = "tf1.15") -> Any:
+    """The JSON that the Python ``script`` prints as its last line; the step code can be imported in it."""
+    folder = ensure_environment(resolve_toolchain(toolchain), toolchain_folder(toolchain), cache_folder(), say)
+    done = subprocess.run(
+        [str(folder / "bin" / "python"), "-c", script, *words],
+        env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin", "PYTHONPATH": str(steps_folder()), "LANG": "C.UTF-8",
+             "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(done.returncode)
+    return json.loads(done.stdout.splitlines()[-1])
