@@ -37,6 +37,7 @@ bench: $(DEV)  ## Speeds beside a peer's, in the same run: reading annotations, 
 fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within a second each
 	$(BIN)/python -m tests.fuzz.manifests
 	$(BIN)/python -m tests.fuzz.inputs
+	$(BIN)/python -m tests.fuzz.archives
 
 golden: $(DEV)  ## Write the expected step keys anew; the diff shows what will run again
 	$(BIN)/python -m tests.golden.write

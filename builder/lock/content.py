@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from builder.digest import Digest, digest_file, digest_json, hex_of
 from builder.errors import DatasetError
+from builder.lock.globs import counts
 
 _GIT = ".git"
+_THREADS = 4
+"""Hashing lets go of Python's lock, and waiting for a disk can be shared."""
 
 
 @dataclass(frozen=True)
@@ -24,37 +28,52 @@ class Content:
 
 
 def dataset_digest(
-    root: Path, folders: Iterable[str], include: Sequence[str] = (), exclude: Sequence[str] = ()
+    root: Path, paths: Iterable[str], include: Sequence[str] = (), exclude: Sequence[str] = ()
 ) -> Content:
-    """The content of ``folders`` (relative to ``root``); everything else below ``root`` is left out.
+    """The content of ``paths``, files and folders within ``root``; of these, what the globs leave out does not count.
 
-    DatasetError if a folder is missing or all are empty, if a link leads out of ``root`` or to a folder, or if
+    DatasetError if one of them is missing or nothing is left, if a link leads out of ``root`` or to a folder, or if
     there is something that is not a file.
     """
     try:
         base = root.resolve(strict=True)
-        paths = {path for folder in folders for path in _files(base, PurePosixPath(folder))}
-        entries, total = [], 0
-        for path in sorted(paths, key=str):
-            size = (base / path).stat().st_size
-            entries.append({"path": str(path), "size": size, "sha256": hex_of(digest_file(base / path))})
-            total += size
+        names = sorted(str(path) for path in counting(base, paths, include, exclude))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            entries = list(pool.map(lambda name: _entry(base, name), names))
         if not entries:
             raise DatasetError(f"no file in {root}", code="dataset-empty")
-        return Content(digest_json(entries), len(entries), total)
+        return Content(digest_json(entries), len(entries), sum(int(entry["size"]) for entry in entries))
     except OSError as error:
         raise DatasetError(f"cannot read {error.filename or root}: {error.strerror}", code="dataset-folder") from error
     except UnicodeEncodeError as error:
         raise DatasetError(f"a file name in {root} is not UTF-8", code="dataset-file") from error
 
 
+def counting(
+    base: Path, paths: Iterable[str], include: Sequence[str], exclude: Sequence[str]
+) -> Iterator[PurePosixPath]:
+    """The files that count, relative to ``base``, in no order, each once. Errors as for ``dataset_digest``."""
+    seen = {path for name in paths for path in _files(base, PurePosixPath(name))}
+    return (path for path in seen if counts(str(path), include, exclude))
+
+
+def _entry(base: Path, name: str) -> dict[str, str | int]:
+    path = base / name
+    # The digest of the bytes as they are read now, and of just those.
+    return {"path": name, "size": path.stat().st_size, "sha256": hex_of(digest_file(path))}
+
+
 def _files(base: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
-    """Every file below ``folder``, relative to ``base``."""
+    """The file ``folder``, or every file below it, relative to ``base``."""
     top = base / folder
+    if top.is_file():
+        _check_inside(base, top)
+        yield folder
+        return
     if not top.is_dir():
         raise DatasetError(
-            f"the source has no folder {str(folder)!r}: {base}",
-            help="see 'images' and 'annotations' in the manifest's dataset section",
+            f"the source has no file or folder {str(folder)!r}: {base}",
+            help="see the paths in the manifest's dataset section, such as 'images' and 'annotations'",
             code="dataset-folder",
         )
     _check_inside(base, top)

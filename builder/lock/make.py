@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from builder.errors import IntegrityError, TinsmithError, UsageError
-from builder.lock.checkout import HTTPS
+from builder.fetch.checkout import HTTPS
 from builder.lock.file import load_lock, lock_path
 from builder.lock.model import Lock, LockedSource
 from builder.lock.paths import paths_of

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from builder.digest import digest_json, hex_of
+from builder.digest import hex_of
 from builder.errors import DatasetError, IntegrityError
-from builder.lock.checkout import HTTPS, checkout
-from builder.lock.content import Content, dataset_digest
+from builder.fetch import fetch
+from builder.fetch.checkout import HTTPS
+from builder.lock.content import Content, counting, dataset_digest
 from builder.lock.model import Lock, LockedSource
 from builder.manifest.datasource import Source
 from builder.manifest.model import Manifest
@@ -28,22 +31,17 @@ def locate(
 ) -> Path:
     """The folder of ``source``: an override, else a folder beside the manifest, else what is fetched into ``cache``.
 
-    Errors: those of ``checkout``; DatasetError if there is no such folder.
+    Errors: those of ``fetch``; DatasetError if there is no such folder.
     """
     if source.name in overrides:
         return _folder(overrides[source.name], source.name, "check --source")
     if source.path is not None:
         help = f"put the data there, or give a copy: --source {source.name}=PATH"
         return _folder(manifest_path.parent / source.path, source.name, help)
-    assert source.git is not None and source.commit is not None
-    folder = cache / "sources" / hex_of(digest_json({"git": source.git, "commit": source.commit}))
-    if not folder.is_dir():
-        emit("message", {"text": f"fetching {source.git} at {source.commit[:12]}"})
-        try:
-            checkout(source.git, source.commit, folder, transports=transports)
-        except OSError as error:
-            raise DatasetError(f"cannot write to {cache}: {error.strerror}", code="dataset-cache") from error
-    return folder
+    try:
+        return fetch(source, cache, emit, transports=transports)
+    except OSError as error:
+        raise DatasetError(f"cannot write to {cache}: {error.strerror}", code="dataset-cache") from error
 
 
 def source_opener(
@@ -57,7 +55,9 @@ def source_opener(
     *,
     transports: Sequence[str] = HTTPS,
 ) -> Callable[[str], Path]:
-    """A function from a locked content's digest to the folder that holds just that.
+    """A function from a locked content's digest to a folder that holds it.
+
+    Where globs leave files out, it is a folder of links to those that count, so that a step cannot see the others.
 
     It raises IntegrityError if a source holds anything else than what was locked. ``release_files`` finds the weights
     of a release; what it gives is checked as well.
@@ -70,12 +70,29 @@ def source_opener(
             folder = locate(by_name[locked.name], manifest_path, overrides, cache, emit, transports=transports)
         else:
             folder = release_files(locked)
+        if locked.include or locked.exclude:
+            folder = _view(folder, locked, cache)
         found = dataset_digest(folder, locked.paths, locked.include, locked.exclude)
         if found.digest != locked.digest:
             raise _differs(locked, folder, found, manifest_path)
         return folder
 
     return opened
+
+
+def _view(folder: Path, locked: LockedSource, cache: Path) -> Path:
+    """The files of ``folder`` that count, as hard links, or as copies where the cache lies on another disk."""
+    view = cache / "views" / hex_of(locked.digest)
+    shutil.rmtree(view, ignore_errors=True)
+    base = folder.resolve()
+    for path in counting(base, locked.paths, locked.include, locked.exclude):
+        target = view / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(base / path, target)
+        except OSError:
+            shutil.copyfile(base / path, target)
+    return view
 
 
 def _differs(locked: LockedSource, folder: Path, found: Content, manifest_path: Path) -> IntegrityError:

@@ -58,6 +58,12 @@ def check_glob(pattern: str) -> str:
     check_inside(pattern)
     if any("**" in part and part != "**" for part in pattern.split("/")):
         raise refuse(Problem("invalid-value", "'**' must stand alone between slashes", "such as **/*.jpg"))
+    if re.search(r"\[[^\]]*/|\[!?\]|\[[^\]]*$", pattern):
+        raise refuse(Problem("invalid-value", "a '[' without its ']' in one name", "such as [0-9]"))
+    try:
+        re.compile("".join(re.findall(r"\[[^\]]+\]", pattern)))
+    except re.error:
+        raise refuse(Problem("invalid-value", "a range in brackets runs backwards", "such as [0-9]")) from None
     if pattern.count("**") > 4 or len(pattern) > 200:
         raise refuse(Problem("out-of-range", "the glob is too long", "at most 200 characters and four '**'"))
     return pattern

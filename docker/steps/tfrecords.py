@@ -3,7 +3,6 @@
 Source: object_detection/data_decoders/tf_example_decoder.py. Boxes are shares of the upright picture.
 """
 
-import fnmatch
 import functools
 import math
 import os
@@ -50,11 +49,26 @@ def matching(source, patterns):
 
 
 def _expression(pattern):
-    parts = []
-    for part in pattern.split("/"):
-        parts.append("(?:[^/]+/)*" if part == "**" else fnmatch.translate(part).replace(".*", "[^/]*") + "/")
-    text = "".join(part.replace("\\Z", "").replace("(?s:", "(?:") for part in parts)
-    return text[:-1] if text.endswith("/") else text + "[^/]+"
+    """``pattern`` as a regular expression: ``*`` and ``?`` stay within a name, ``**`` is any folders."""
+    parts = pattern.split("/")
+    text = ""
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        if part == "**":
+            text += "(?:[^/]+/)*" + ("[^/]+" if last else "")
+        else:
+            signs = re.findall(r"\[!?[^\]]+\]|.", part)
+            text += "".join(_SIGNS.get(sign) or _literal(sign) for sign in signs) + ("" if last else "/")
+    return text
+
+
+_SIGNS = {"*": "[^/]*", "?": "[^/]"}
+
+
+def _literal(sign):
+    if len(sign) == 1:
+        return re.escape(sign)
+    return "[" + ("^" if sign[1] == "!" else "") + re.escape(sign[1:-1].lstrip("!")).replace("\\-", "-") + "]"
 
 
 def _records(source, file):

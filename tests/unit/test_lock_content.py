@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import DatasetError, StoreUnreachable
-from builder.lock.checkout import checkout
+from builder.fetch.checkout import checkout
 from builder.lock.content import dataset_digest
 from builder.lock.sources import locate
 from builder.manifest.datasource import Source
