@@ -21,7 +21,7 @@ from builder.errors import LockError, NoEngine
 from builder.plan.step import Toolchain
 
 _READY = ".tinsmith-ready"
-_BUILD_TOOLS = ("setuptools", "wheel")
+_BUILD_TOOLS = ("pip", "setuptools", "wheel")
 
 
 def checked_requirements(toolchain: Toolchain, folder: Path) -> Path:

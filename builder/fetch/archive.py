@@ -42,14 +42,18 @@ def extract(archive: Path, folder: Path, emit: Emit) -> None:
     try:
         unpacking = _Unpacking(folder, archive.stat().st_size)
         with archive.open("rb") as stream:
-            if zipfile.is_zipfile(stream):
+            is_zip = zipfile.is_zipfile(stream)
+            stream.seek(0)
+            if is_zip:
                 _zip(stream, unpacking)
             else:
                 _tar(stream, unpacking)
         unpacking.finish()
         emit("message", {"text": f"unpacked {unpacking.members:,} files, {unpacking.bytes / 1e6:,.1f} MB"})
-    except _BROKEN as error:
+    except (*_BROKEN, OSError) as error:
         _empty(folder)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's; that of bad bzip2 data has no number
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DatasetError(f"the archive is broken: {reason}", help=_HELP, code="archive") from error
     except BaseException:

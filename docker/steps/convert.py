@@ -14,8 +14,12 @@ import contract
 import flatbuffer
 import flexbuffer
 import numpy as np
-import tensorflow as tf
-from tensorflow_core.lite.python.convert import ConverterError
+from tf1 import lite, tf
+
+try:
+    from tensorflow_core.lite.python.convert import ConverterError
+except ImportError:  # 1.12 raises plain RuntimeErrors
+    ConverterError = RuntimeError
 
 INPUT = "normalized_input_image_tensor"
 POSTPROCESS = "TFLite_Detection_PostProcess"
@@ -52,7 +56,9 @@ def _convert(request, spec):
     outputs = [POSTPROCESS] + [POSTPROCESS + ":%d" % index for index in (1, 2, 3)]
     graph = contract.input_path(request, "graph", "tflite_graph.pb")
     try:
-        converter = tf.compat.v1.lite.TFLiteConverter.from_frozen_graph(graph, [INPUT], outputs, {INPUT: spec["shape"]})
+        # In 1.15 the version-1 converter is not the default one.
+        converters = getattr(tf.compat.v1, "lite", lite)
+        converter = converters.TFLiteConverter.from_frozen_graph(graph, [INPUT], outputs, {INPUT: spec["shape"]})
         converter.allow_custom_ops = True
         _PREPARE[quantization["type"]](converter, request, spec)
         return converter.convert()
@@ -66,11 +72,14 @@ def _float32(converter, request, spec):
 
 
 def _dynamic(converter, request, spec):
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if hasattr(lite, "Optimize"):
+        converter.optimizations = [lite.Optimize.DEFAULT]
+    else:
+        converter.post_training_quantize = True
 
 
 def _float16(converter, request, spec):
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.optimizations = [lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
 
 
@@ -82,14 +91,14 @@ def _int8(converter, request, spec):
         for tensor in calibration.pictures(path, section["calibration_images"], section["calibration_seed"], spec):
             yield [tensor]
 
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = tf.lite.RepresentativeDataset(samples)
+    converter.optimizations = [lite.Optimize.DEFAULT]
+    converter.representative_dataset = lite.RepresentativeDataset(samples)
     if section["interface"] == "uint8":
         converter.inference_input_type = tf.uint8
 
 
 def _uint8_qat(converter, request, spec):
-    converter.inference_type = tf.uint8
+    converter.inference_type = lite.constants.QUANTIZED_UINT8
     # The converter's mean and std are those of the training: value = (pixel - mean) / std.
     converter.quantized_input_stats = {INPUT: (spec["mean"], spec["std"])}
 
@@ -109,7 +118,7 @@ def _input_of(model, spec):
     The converter can end well with a file that does not load: so it is loaded here.
     """
     try:
-        interpreter = tf.lite.Interpreter(model_content=model)
+        interpreter = lite.Interpreter(model_content=model)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise contract.Failure("convert-failed", "the converted model does not load: %s" % error)

@@ -6,7 +6,7 @@ import graph
 import numpy as np
 import pipeline
 import records as records_module
-import tensorflow as tf
+from tf1 import tf
 
 
 def evaluate(model_params, classes, weights, records, truth, threads, batch_size=8, rewrite=None):

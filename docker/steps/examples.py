@@ -12,7 +12,7 @@ def write(path, pictures, classes, progress):
     Boxes are shares of width and height; labels count from 1 in the order of ``classes``. ``image/source_id``
     is the picture's place in the list, from 1, which is also its id in the COCO ground truth.
     """
-    import tensorflow as tf  # Slow to import, and absent where the readers are tested.
+    from tf1 import tf  # Slow to import, and absent where the readers are tested.
 
     make = _maker(tf.train, classes)
     with tf.io.TFRecordWriter(path) as writer, concurrent.futures.ThreadPoolExecutor(2) as pool:

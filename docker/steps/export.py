@@ -14,9 +14,9 @@ import frozen
 import normalisation
 import numpy as np
 import pipeline
-import tensorflow as tf
 from object_detection import export_tflite_ssd_graph_lib, exporter
 from object_detection.builders import graph_rewriter_builder, model_builder
+from tf1 import tf
 
 INPUT = "normalized_input_image_tensor"
 POSTPROCESS = "TFLite_Detection_PostProcess"

@@ -1,6 +1,6 @@
 """Frozen graphs on disk: always the same bytes for the same graph."""
 
-import tensorflow as tf
+from tf1 import tf
 
 
 def read(path):

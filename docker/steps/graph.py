@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pipeline
 import targets
-import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
+from tf1 import tf
 
 _RANDOM_OPS = ("TruncatedNormal", "RandomUniform", "RandomStandardNormal")
 

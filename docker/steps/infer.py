@@ -12,9 +12,9 @@ import detections
 import frozen
 import numpy as np
 import records
-import tensorflow as tf
 import tflite_run
 from PIL import Image
+from tf1 import tf
 
 RAW_PICTURES = 16
 _LABEL_OFFSET = 1

@@ -4,7 +4,7 @@ import json
 import time
 
 import contract
-import tensorflow as tf
+from tf1 import tf
 
 # At least this often: steps and seconds.
 EVERY_STEPS, EVERY_SECONDS = 10, 1.0

@@ -6,11 +6,11 @@ disagree about anchors, box coding, normalisation or post-processing.
 
 import functools
 
-import tensorflow as tf
 from google.protobuf import text_format
 from object_detection.builders import model_builder
 from object_detection.core import post_processing, standard_fields
 from object_detection.protos import pipeline_pb2
+from tf1 import tf
 
 # What a network trained without post-processing in its parameters is evaluated with: nothing is left out.
 _MAX_DETECTIONS = 100

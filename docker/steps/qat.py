@@ -8,7 +8,7 @@ import train  # noqa: I001  (first: it sets TensorFlow up)
 
 import contract
 import fakequant
-import tensorflow as tf
+from tf1 import tf
 
 
 def main(request):

@@ -15,7 +15,7 @@ IGNORED = -1
 
 def read(path):
     """The Records of a TFRecord file, in its order."""
-    import tensorflow as tf  # Slow to import, and absent where the other half of this module is tested.
+    from tf1 import tf  # Slow to import, and absent where the other half of this module is tested.
 
     return [_record(tf.train.Example.FromString(text)) for text in tf.compat.v1.io.tf_record_iterator(path)]
 

@@ -3,7 +3,7 @@
 import contract
 import flatbuffer
 import numpy as np
-import tensorflow as tf
+from tf1 import lite
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
 
@@ -15,7 +15,7 @@ class Model(object):
         with open(path, "rb") as stream:
             content = stream.read()
         try:
-            self._interpreter = tf.lite.Interpreter(model_content=content)
+            self._interpreter = lite.Interpreter(model_content=content)
             self._interpreter.allocate_tensors()
             operators = [found for found in flatbuffer.custom_operators(content) if found.name == POSTPROCESS]
         except (ValueError, RuntimeError) as error:

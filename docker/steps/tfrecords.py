@@ -73,7 +73,7 @@ def _literal(sign):
 
 def _records(source, file):
     """(offset of its bytes, bytes) of each record. Failure ``dataset-record`` where the file is broken."""
-    import tensorflow as tf  # Slow to import, and absent where the other readers are tested.
+    from tf1 import tf  # Slow to import, and absent where the other readers are tested.
 
     path = os.path.join(source, file)
     places.inside(path, source, "records", file)
@@ -104,7 +104,7 @@ def _entry(source, file, number, offset, data, classes):
     place = "%s, record %d" % (printable(file), number)
 
     def make():
-        import tensorflow as tf
+        from tf1 import tf
 
         try:
             example = tf.train.Example.FromString(data)
@@ -144,7 +144,7 @@ def _read(feature, source, file, place, offset, length, number, classes):
 
 def _picture(path, offset, length):
     """The picture in the record of ``length`` bytes at ``offset``."""
-    import tensorflow as tf
+    from tf1 import tf
 
     with open(path, "rb") as stream:
         stream.seek(offset)

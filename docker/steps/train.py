@@ -18,14 +18,18 @@ import batchnorm  # noqa: E402
 import checkpoints  # noqa: E402
 import contract  # noqa: E402
 import divergence  # noqa: E402
-import evaluation  # noqa: E402
 import graph as graph_module  # noqa: E402
 import narration  # noqa: E402
 import numpy as np  # noqa: E402
 import phases  # noqa: E402
 import records as records_module  # noqa: E402
 import schedule  # noqa: E402
-import tensorflow as tf  # noqa: E402
+from tf1 import tf  # noqa: E402
+
+try:
+    import evaluation
+except ImportError:  # a toolchain without pycocotools
+    evaluation = None
 
 # TensorBoard reads a folder's files with "tfevents" in their names.
 EVENTS = "events.out.tfevents.0.tinsmith"
@@ -42,12 +46,7 @@ def main(request):
 def finish(request, training, rewrite=None):
     """Runs ``training`` and writes all that is left of it; ``rewrite`` as for ``evaluation.evaluate``."""
     weights = training.run()
-    contract.emit("progress", stage="evaluating", step=0, steps=1)
-    truth = contract.read_json(contract.input_path(request, "data", "eval.json"))
-    held_out = records_module.read(contract.input_path(request, "data", "eval.tfrecord"))
-    metrics = evaluation.evaluate(
-        training.model, training.classes, weights, held_out, truth, request.threads, rewrite=rewrite
-    )
+    metrics = _evaluate(request, training, weights, rewrite)
     narration.write_rows(contract.output_path(request, "metrics.jsonl"), training.rows)
     narration.write_events(contract.output_path(request, "tensorboard", EVENTS), training.rows)
     _save_weights(contract.output_path(request, "model.ckpt"), weights)
@@ -58,11 +57,24 @@ def finish(request, training, rewrite=None):
             "steps": training.steps,
             "pictures": len(training.records),
             "final_loss": {name: last[name] for name in ("loss", "localization", "classification", "regularization")},
-            "eval": {name: metrics[name] for name in ("map", "map50")},
+            "eval": metrics,
         },
     )
+
+
+def _evaluate(request, training, weights, rewrite):
+    """mAP and mAP@0.5 on the evaluation split; None where the toolchain has no pycocotools (verify measures anyway)."""
+    if evaluation is None:
+        return None
+    contract.emit("progress", stage="evaluating", step=0, steps=1)
+    truth = contract.read_json(contract.input_path(request, "data", "eval.json"))
+    held_out = records_module.read(contract.input_path(request, "data", "eval.tfrecord"))
+    found = evaluation.evaluate(
+        training.model, training.classes, weights, held_out, truth, request.threads, rewrite=rewrite
+    )
     contract.emit("progress", stage="evaluating", step=1, steps=1)
-    contract.emit("message", text="evaluation split: mAP %.3f, mAP@0.5 %.3f" % (metrics["map"], metrics["map50"]))
+    contract.emit("message", text="evaluation split: mAP %.3f, mAP@0.5 %.3f" % (found["map"], found["map50"]))
+    return {name: found[name] for name in ("map", "map50")}
 
 
 class Training(object):
