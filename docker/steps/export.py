@@ -22,6 +22,9 @@ INPUT = "normalized_input_image_tensor"
 POSTPROCESS = "TFLite_Detection_PostProcess"
 _STAGES = 3
 
+LARGEST_ENCODING = 50.0
+"""exp(-50 / 5) of an anchor's height is still far above what float32 loses beside 1."""
+
 
 def main(request):
     """Writes frozen_inference_graph.pb, tflite_graph.pb, input.json and outputs.json."""
@@ -83,7 +86,30 @@ def _tflite(config, model, weights, scratch):
             detections_per_class=model["max_detections"],
             use_regular_nms=model["nms"]["mode"] == "regular",
         )
-    return frozen.read(os.path.join(scratch, "tflite_graph.pb"))
+    graph = frozen.read(os.path.join(scratch, "tflite_graph.pb"))
+    if not config.HasField("graph_rewriter"):
+        _bound_boxes(graph)
+    return graph
+
+
+def _bound_boxes(graph):
+    """Keeps the box encodings within LARGEST_ENCODING, in front of the post-processing operator.
+
+    That operator stops the whole model if one decoded box has no area in float32 (ValidateBoxes, in every runtime).
+    Anchors that no object ever matched are free to answer such a box: without this, one picture in many ends in an
+    error on the phone. Encodings of real boxes are below 20. In a quantized graph the learnt range is the bound.
+    """
+    node = [node for node in graph.node if node.op == POSTPROCESS][0]
+    for name, op, bound in (("least", "Maximum", -LARGEST_ENCODING), ("most", "Minimum", LARGEST_ENCODING)):
+        constant = graph.node.add(op="Const", name="bounded_boxes/%s_value" % name)
+        constant.attr["dtype"].type = tf.float32.as_datatype_enum
+        constant.attr["value"].tensor.CopyFrom(tf.compat.v1.make_tensor_proto(bound, tf.float32))
+        bounded = graph.node.add(op=op, name="bounded_boxes/%s" % name, input=[node.input[0], constant.name])
+        bounded.attr["T"].type = tf.float32.as_datatype_enum
+        node.input[0] = bounded.name
+    # The converter wants every node before its users.
+    graph.node.add().CopyFrom(node)
+    graph.node.remove(node)
 
 
 def _restoring(export, *arguments, **options):

@@ -17,7 +17,8 @@ class TrainingGraph(object):
     ``rewrite`` (a function of the graph) is called when the loss is there and before its gradients are; the network is
     then built as for inference, with its batch norm at fixed averages.
 
-    ``variables``: name -> tf.Variable, weights and optimiser slots; ``weights``: those that a release keeps.
+    ``variables``: name -> tf.Variable, weights and optimiser slots; ``weights``: those that a release keeps, with their
+    ``shapes`` and the names of the ``trainable`` ones.
     ``moments``: moving-average variable name -> tensor with that batch's value.
     """
 
@@ -50,7 +51,9 @@ class TrainingGraph(object):
 
         if rewrite is not None:
             rewrite(self.graph)
+        self.trainable = {v.op.name for v in tf.compat.v1.trainable_variables()}
         self.weights = {v.op.name: v for v in tf.compat.v1.global_variables()}
+        self.shapes = {name: tuple(v.shape.as_list()) for name, v in self.weights.items()}
         step = optimizer_of(optimizer, self.learning_rate)
         # GATE_GRAPH: no update starts before all gradients are there, or results differ from run to run.
         gradients = step.compute_gradients(

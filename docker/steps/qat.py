@@ -22,8 +22,8 @@ def main(request):
         progressive=None,
     )
     weights = _read(contract.input_path(request, "weights", "model.ckpt"))
-    train.finish(request, FineTuning(request, params, weights, fakequant.for_training(quantization["delay"])),
-                 fakequant.for_inference)  # fmt: skip
+    rewrite = fakequant.for_training(quantization["delay"])
+    train.finish(request, FineTuning(request, params, lambda *_: weights, rewrite), fakequant.for_inference)
 
 
 class FineTuning(train.Training):

@@ -24,6 +24,7 @@ import numpy as np  # noqa: E402
 import phases  # noqa: E402
 import records as records_module  # noqa: E402
 import schedule  # noqa: E402
+import warmstart  # noqa: E402
 from tf1 import tf  # noqa: E402
 
 try:
@@ -40,7 +41,12 @@ AVERAGED_PICTURES = 800
 
 def main(request):
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
-    finish(request, Training(request, request.params["train"]))
+    init = request.params["train"]["init"]
+
+    def first(shapes, trainable):
+        return warmstart.weights(request, init, shapes, trainable)
+
+    finish(request, Training(request, request.params["train"], None if init["type"] == "none" else first))
 
 
 def finish(request, training, rewrite=None):
@@ -80,8 +86,9 @@ def _evaluate(request, training, weights, rewrite):
 class Training(object):
     """One training, from its request to the final weights.
 
-    ``params``: the manifest's ``train`` section. ``first``: weights to begin with, name -> array. ``rewrite``: see
-    ``graph.TrainingGraph``; batch norm then stays as it is in ``first``.
+    ``params``: the manifest's ``train`` section. ``first``: a function of the network's shapes by name and the names
+    of the trained variables that gives the arrays to begin with, by name. ``rewrite``: see ``graph.TrainingGraph``;
+    batch norm then stays as ``first`` gives it.
     """
 
     def __init__(self, request, params, first=None, rewrite=None):
@@ -106,7 +113,7 @@ class Training(object):
         narrator = narration.Narration(
             self.steps, self._params["batch_size"], os.path.join(self._scratch, "events"), start.step, start.rows
         )
-        state, weights = start.state, None
+        state, weights, begun = start.state, None, False
         stretches = phases.plan(self.model, self._params)
         for phase in stretches:
             final = phase is stretches[-1]
@@ -120,10 +127,13 @@ class Training(object):
                 self._rewrite,
             )
             with built.session(self._threads) as session:
+                if self._first is not None and not begun:
+                    # Also where a checkpoint of this training goes on: what it began with belongs to the result.
+                    first, begun = self._first(built.shapes, built.trainable), True
+                    if state is None:
+                        built.begin(session, first)
                 if state is not None:
                     built.restore(session, state)
-                elif self._first is not None:
-                    built.begin(session, self._first)
                 self._steps(built, session, range(max(phase.first, start.step), phase.last), narrator)
                 state = built.state(session)
                 if final:
