@@ -19,7 +19,8 @@ MOST_VARIANTS = 256
 MOST_VALUES = 64
 
 _FIXED = ("schema", "name", "version", "matrix", "select", "release", "verify")
-_FIXED_BELOW_DATASET = ("source", "format", "classes")
+_FIXED_PATHS = ("dataset.source", "dataset.format", "dataset.classes", "train.init")
+"""What a lock holds one digest of, and what would make the variants incomparable."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,8 @@ def _values(node: Node, problems: list[Diagnostic]) -> list[Node]:
 
 def _misuse(axis: _Axis, children: Mapping[str | int, Node]) -> Iterator[Diagnostic]:
     parts = axis.path.split(".")
-    fixed = parts[0] in _FIXED or (parts[0] == "dataset" and parts[1:2] and parts[1] in _FIXED_BELOW_DATASET)
-    if not all(parts) or fixed or parts == ["dataset"]:
+    fixed = parts[0] in _FIXED or ".".join(parts[:2]) in _FIXED_PATHS
+    if not all(parts) or fixed or parts in (["dataset"], ["train"], ["model"]):
         message = f"{axis.path} cannot vary within a manifest"
         yield Diagnostic("unsupported", message, axis.key, "write another manifest for it")
         return
