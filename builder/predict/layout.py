@@ -85,7 +85,7 @@ class File:
     @property
     def bytes(self) -> int:
         empty = 0 if self.rewritten else (4 + vector(0)) * len(self.operators)
-        return empty + sum(part.bytes for part in (*self.tensors, *self.operators))
+        return empty + sum(tensor.bytes for tensor in self.tensors) + sum(item.bytes for item in self.operators)
 
 
 def vector(size: int) -> int:

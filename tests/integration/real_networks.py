@@ -1,21 +1,14 @@
 """Builds, exports and converts networks with random weights by the steps' own code, and says what they cost.
 
-Run by the tf1.15 toolchain's Python: ``python real_networks.py STEPS SCRATCH < jobs.json``. A job is
-``{"model": …, "classes": …, "quantizations": [{"type": …}, …]}``; for each of them one line of standard output is a JSON
-object with ``parameters``, ``multiply_adds``, ``anchors`` and ``bytes`` by quantization type.
+Run by the tf1.15 toolchain's Python with the step code on its path: ``python real_networks.py SCRATCH < jobs.json``.
+For each job, ``{"model": …, "classes": [names], "quantizations": [sections]}``, one line of standard output is a JSON
+object with ``parameters``, ``multiply_adds``, ``anchors`` and ``bytes``, one for each quantization.
 """
 
 import io
 import json
-import os
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, sys.argv[1])
-
-import warnings
-
-warnings.simplefilter("ignore")
+from pathlib import Path
 
 import contract
 import convert
@@ -34,29 +27,27 @@ def main(scratch):
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     events, sys.stdout = sys.stdout, io.StringIO()  # The steps' events are of no interest here.
     for number, job in enumerate(json.load(sys.stdin)):
-        folder = os.path.join(scratch, str(number))
-        os.makedirs(folder)
+        folder = Path(scratch, str(number))
+        folder.mkdir(parents=True)
         events.write(json.dumps(cost(job["model"], job["classes"], job["quantizations"], folder)) + "\n")
         events.flush()
 
 
 def cost(model, classes, quantizations, folder):
-    found, graphs = {"bytes": {}}, {}
-    write_records(os.path.join(folder, "train.tfrecord"), model["input_shape"])
-    for quantization in quantizations:
+    found, graphs = {"bytes": []}, {}
+    write_records(folder / "train.tfrecord", model["input_shape"])
+    for number, quantization in enumerate(quantizations):
         aware = quantization["type"] == "uint8-qat"
         if aware not in graphs:
-            graphs[aware] = os.path.join(folder, "aware" if aware else "float")
-            os.makedirs(graphs[aware])
+            graphs[aware] = folder / ("aware" if aware else "float")
+            graphs[aware].mkdir()
             parameters, anchors = write_graph(model, classes, aware, graphs[aware])
             if not aware:
                 found.update(parameters=parameters, anchors=anchors, multiply_adds=multiply_adds(graphs[aware]))
-        output = os.path.join(folder, quantization["type"])
-        request = contract.Request(
-            "convert", {"quantization": quantization}, {"graph": graphs[aware], "data": folder}, output, 1, ""
-        )
-        convert.main(request)
-        found["bytes"][quantization["type"]] = os.path.getsize(os.path.join(output, "model.tflite"))
+        output = folder / f"converted{number}"
+        inputs = {"graph": str(graphs[aware]), "data": str(folder)}
+        convert.main(contract.Request("convert", {"quantization": quantization}, inputs, str(output), 1, ""))
+        found["bytes"].append((output / "model.tflite").stat().st_size)
     return found
 
 
@@ -74,11 +65,11 @@ def write_graph(model, classes, aware, folder):
         with tf.compat.v1.Session() as session:
             session.run(tf.compat.v1.global_variables_initializer())
             randomise(session)
-            weights = os.path.join(folder, "model.ckpt")
+            weights = str(folder / "model.ckpt")
             tf.compat.v1.train.Saver().save(session, weights, write_meta_graph=False, write_state=False)
-    with open(os.path.join(folder, "tflite_graph.pb"), "wb") as stream:
-        stream.write(export._tflite(config, model, weights, folder).SerializeToString())
-    contract.write_json(os.path.join(folder, "input.json"), export._describe_input(model, classes))
+    exported = export._tflite(config, model, weights, str(folder))
+    (folder / "tflite_graph.pb").write_bytes(exported.SerializeToString())
+    contract.write_json(str(folder / "input.json"), export._describe_input(model, classes))
     return sum(trained), answer["box_encodings"].shape[1].value
 
 
@@ -96,7 +87,7 @@ def randomise(session):
 def write_records(path, shape):
     """A train.tfrecord of two pictures of noise."""
     generator = np.random.RandomState(2)
-    with tf.io.TFRecordWriter(path) as writer:
+    with tf.io.TFRecordWriter(str(path)) as writer:
         for number in (1, 2):
             encoded = io.BytesIO()
             Image.fromarray(generator.randint(0, 256, shape).astype(np.uint8)).save(encoded, "PNG")
@@ -108,9 +99,7 @@ def write_records(path, shape):
 
 def multiply_adds(folder):
     """Multiplications of all convolutions in the graph to be converted, for one picture."""
-    definition = tf.compat.v1.GraphDef()
-    with open(os.path.join(folder, "tflite_graph.pb"), "rb") as stream:
-        definition.ParseFromString(stream.read())
+    definition = tf.compat.v1.GraphDef.FromString((folder / "tflite_graph.pb").read_bytes())
     (custom,) = [node for node in definition.node if node.op == export.POSTPROCESS]  # TensorFlow cannot build it.
     definition.node.remove(custom)
     total = 0
@@ -125,4 +114,4 @@ def multiply_adds(folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[2])
+    main(sys.argv[1])
