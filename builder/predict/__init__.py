@@ -8,6 +8,7 @@ from typing import Any
 
 from builder.predict.network import build
 from builder.predict.size import tflite_bytes
+from builder.predict.training import training_seconds
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,4 @@ def predict(model: Mapping[str, Any], classes: int, quantization: Mapping[str, A
     )
 
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict", "training_seconds"]

@@ -11,7 +11,7 @@ import pytest
 
 from builder.manifest.network import Anchors, Model
 from builder.manifest.quantization import TYPES
-from builder.predict import network, predict
+from builder.predict import network, predict, training_seconds
 from builder.predict.layout import File, Operator, Tensor
 
 FLOAT = {"type": "float32"}
@@ -111,3 +111,18 @@ def test_the_parts_of_a_file_by_hand() -> None:
     # A place, a table of opcode, inputs and outputs, the two lists.
     assert Operator(2).bytes == 4 + 16 + (4 + 8) + (4 + 4)
     assert File((constant,), (Operator(2),)).bytes - File((constant,), (Operator(2),), rewritten=True).bytes == 8
+
+
+def test_the_time_of_a_training_counts_each_phase_at_its_size() -> None:
+    def seconds(size: tuple[int, int], steps: int, **small: Any) -> float:
+        train = {"steps": steps, "batch_size": 24, "progressive": small or None}
+        return training_seconds(model(0.25, size), 1, train)
+
+    both = seconds((300, 300), 500, input_shape=[160, 160, 3], steps=200)
+    assert both == pytest.approx(seconds((300, 300), 300) + seconds((160, 160), 200))
+
+
+@pytest.mark.parametrize(("side", "measured"), [(300, 20), (160, 64), (96, 170)])
+def test_pictures_a_second_are_near_what_was_measured_on_two_cores(side: int, measured: float) -> None:
+    train = {"steps": 100, "batch_size": 1, "progressive": None}
+    assert 100 / training_seconds(model(0.25, (side, side)), 1, train) == pytest.approx(measured, rel=0.25)
