@@ -114,11 +114,11 @@ def test_the_parts_of_a_file_by_hand() -> None:
 
 
 def test_the_time_of_a_training_counts_each_phase_at_its_size() -> None:
-    def seconds(size: tuple[int, int], steps: int, **small: Any) -> float:
-        train = {"steps": steps, "batch_size": 24, "progressive": small or None}
+    def seconds(size: tuple[int, int], steps: int, small: dict[str, Any] | None = None) -> float:
+        train = {"steps": steps, "batch_size": 24, "progressive": small}
         return training_seconds(model(0.25, size), 1, train)
 
-    both = seconds((300, 300), 500, input_shape=[160, 160, 3], steps=200)
+    both = seconds((300, 300), 500, {"input_shape": [160, 160, 3], "steps": 200})
     assert both == pytest.approx(seconds((300, 300), 300) + seconds((160, 160), 200))
 
 
