@@ -27,7 +27,7 @@ def training_seconds(model: Mapping[str, Any], classes: int, train: Mapping[str,
     numbers = (train["steps"] - early) * _answered(model, classes)
     if small:
         numbers += early * _answered({**model, "input_shape": small["input_shape"]}, classes)
-    return numbers * train["batch_size"] / _NUMBERS_A_SECOND
+    return float(numbers * train["batch_size"] / _NUMBERS_A_SECOND)
 
 
 def _answered(model: Mapping[str, Any], classes: int) -> int:

@@ -19,6 +19,8 @@ import tensorflow as tf
 from object_detection.builders import graph_rewriter_builder
 from PIL import Image
 
+MEAN = 127.5
+"""Of the pixels that this network takes, and their deviation."""
 PRODUCTS = {"Conv2D": (0, 1, 2), "DepthwiseConv2dNative": (0, 1)}
 """Operator -> the axes of its filter whose product is the multiplications of one number of its answer."""
 
@@ -69,7 +71,8 @@ def write_graph(model, classes, aware, folder):
             tf.compat.v1.train.Saver().save(session, weights, write_meta_graph=False, write_state=False)
     exported = export._tflite(config, model, weights, str(folder))
     (folder / "tflite_graph.pb").write_bytes(exported.SerializeToString())
-    contract.write_json(str(folder / "input.json"), export._describe_input(model, classes))
+    spec = {"shape": [1, height, width, 3], "mean": MEAN, "std": MEAN}
+    contract.write_json(str(folder / "input.json"), spec)
     return sum(trained), answer["box_encodings"].shape[1].value
 
 
