@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from builder.errors import InvalidManifest, TinsmithError, UsageError
 from builder.manifest import Manifest, load, loads, position, schema
 from builder.manifest.dataset import VocDataset
+from builder.manifest.reference import markdown
 from builder.manifest.render import render
 from builder.manifest.schema import MODELINE, schema_text
 from builder.starter import starter_text
@@ -367,3 +368,8 @@ def test_every_field_of_the_schema_is_described() -> None:
         if "description" not in field and "const" not in field
     ]
     assert silent == []
+
+
+def test_the_reference_is_that_of_the_types() -> None:
+    page = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
+    assert page.endswith(markdown()), "run: make reference"
