@@ -59,13 +59,9 @@ def markdown() -> str:
     """The page."""
     whole = schema()
     parts = [_HEAD, "## The whole\n", *_table(whole)]
-    for name in _ORDER:
+    for name, title in _SECTIONS.items():
         section = whole["$defs"][name]
-        parts += [
-            f"## {_TITLES[name]}\n",
-            f"{' '.join(str(section.get('description', '')).split())}\n",
-            *_table(section),
-        ]
+        parts += [f"## {title}\n", f"{_said(section)}\n", *_table(section)]
     return "\n".join(parts) + "\n"
 
 

@@ -329,7 +329,7 @@ def test_no_value_anywhere_is_a_bug(data: st.DataObject) -> None:
     section, path = whole, 0
     while True:
         key = data.draw(st.sampled_from(sorted(section)))
-        if not isinstance(section[key], dict) or path > 3 or data.draw(st.booleans()):
+        if not isinstance(section[key], dict) or not section[key] or path > 3 or data.draw(st.booleans()):
             break
         section, path = section[key], path + 1
     section[key] = data.draw(_VALUES)
