@@ -3,6 +3,8 @@
 The channels that flow between two layers are a *space*: what a layer puts out in one, the next reads from it, so a
 choice is made once for each space. Blocks that add their input to their output share one. Chosen are the channels with
 the largest batch-norm scale (Liu et al., Learning Efficient Convolutional Networks through Network Slimming, 2017).
+Measured on drawn shapes, depth 0.5 to 0.25, mean loss of steps 1 to 10 and 51 to 60, two seeds: from nothing 2.91 and
+1.59; the first channels 1.77 and 0.70; by scale times the kernel's L1 norm 1.37 and 0.65; by scale 1.30 and 0.61.
 Where least widths make a narrow block add what the wide one does not, no choice of channels makes up for it.
 Pure: names and arrays in, arrays out.
 """
