@@ -14,7 +14,7 @@ $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 endef
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 
-.PHONY: demo test lint acceptance bench fuzz golden toolchain-locks requirements clean
+.PHONY: demo test lint acceptance bench fuzz golden reference toolchain-locks requirements clean
 
 demo: $(READY)  ## Build manifests/shapes.yaml: a trained, verified release in a few minutes
 	$(BIN)/tinsmith build manifests/shapes.yaml
@@ -41,6 +41,10 @@ fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within 
 
 golden: $(DEV)  ## Write the expected step keys anew; the diff shows what will run again
 	$(BIN)/python -m tests.golden.write
+
+reference: $(READY)  ## Write the published schema and docs/manifest.md anew, from the types
+	$(BIN)/tinsmith schema > manifests/manifest.schema.json
+	$(BIN)/tinsmith schema --markdown > docs/manifest.md
 
 toolchain-locks: $(READY)  ## Resolve docker/*/requirements.in into hashed locks
 	UV=$(abspath $(BIN))/uv docker/lock-requirements

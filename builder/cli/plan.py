@@ -6,7 +6,9 @@ from builder.cli.options import DEFAULT_STORE, Json, Manifests, StoreFolder
 
 
 def plan(manifests: Manifests, as_json: Json = False, store: StoreFolder = DEFAULT_STORE) -> None:
-    """Show the steps of a build, their keys, and which are cached or why not. Needs no engine.
+    """Show the steps of a build, their keys, which are cached or why not, and what the model will cost.
+
+    Needs no engine and no data.
 
     Example: tinsmith plan manifests/shapes.yaml
     """
@@ -15,12 +17,13 @@ def plan(manifests: Manifests, as_json: Json = False, store: StoreFolder = DEFAU
     from builder.plan.make import plan_document
     from builder.plan.merge import merged
     from builder.plan.status import statuses
+    from builder.predict.manifest import in_words, predicted
 
     documents = []
     for planned in load_planned(manifests):
         if as_json:
-            for plan in planned.plans:
-                document = plan_document(plan)
+            for variant, plan in zip(planned.family.variants, planned.plans, strict=True):
+                document = {**plan_document(plan), "predicted": predicted(variant.manifest)}
                 for step, status in zip(document["steps"], statuses(plan, store), strict=True):
                     step["status"] = status
                 documents.append(document)
@@ -28,6 +31,7 @@ def plan(manifests: Manifests, as_json: Json = False, store: StoreFolder = DEFAU
         family = planned.family
         for variant, plan in zip(family.variants, planned.plans, strict=True):
             print(f"{variant.manifest.name} {family.version}  plan {plan.digest}")
+            print(f"  {in_words(predicted(variant.manifest))}")
         steps = merged(planned.plans)
         # Of each plan by itself: a step waits for those of its own variant.
         found = {

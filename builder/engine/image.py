@@ -33,8 +33,11 @@ def ensure_image(
 ) -> str:
     """The id of the toolchain's image, which is there already, pulled from ``reference`` or built.
 
-    Only an image whose label is the whole toolchain digest counts. ``folder`` holds Dockerfile and lock.
+    Only an image whose label is the whole toolchain digest counts, unless the toolchain names an image of the user's
+    own, which its digest covers. ``folder`` holds Dockerfile and lock.
     """
+    if toolchain.image is not None:
+        return _own(client, toolchain.image, emit)
     tag = image_tag(toolchain)
     if found := _labelled(client, tag, toolchain):
         return found
@@ -51,6 +54,24 @@ def ensure_image(
     found = _labelled(client, tag, toolchain)
     assert found, f"{tag} was built without its label"
     return found
+
+
+def _own(client: docker.DockerClient, reference: str, emit: Emit) -> str:
+    """The id of the user's image ``reference``, a local id or a name with a digest, pulled if it is not here."""
+    try:
+        return str(client.images.get(reference).id)
+    except ImageNotFound:
+        if reference.startswith("sha256:"):
+            raise NoEngine(
+                f"this engine has no image {reference}",
+                help="name it as host/repository@sha256:… in toolchain.image, so that it can be pulled",
+                code="no-toolchain",
+            ) from None
+    emit("message", {"text": f"pulling {reference}"})
+    try:
+        return str(client.images.pull(reference).id)
+    except APIError as error:
+        raise NoEngine(f"cannot pull {reference}: {error.explanation}", code="no-toolchain") from error
 
 
 def _labelled(client: docker.DockerClient, name: str, toolchain: Toolchain) -> str | None:

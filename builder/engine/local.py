@@ -20,6 +20,7 @@ from builder.engine.isolation import Isolation, isolated, strongest
 from builder.engine.memory import session_memory_mb
 from builder.engine.request import ENTRY, environment, request
 from builder.engine.virtualenv import ensure_environment
+from builder.errors import NoEngine
 from builder.plan.step import Step, Toolchain
 from builder.resources import toolchain_folder
 from builder.settings import cache_folder
@@ -75,6 +76,12 @@ class LocalEngine:
         pass
 
     def _environment(self, toolchain: Toolchain, emit: Emit) -> Path:
+        if toolchain.image is not None:
+            raise NoEngine(
+                f"toolchain {toolchain.name} names the image {toolchain.image}, which the local engine cannot run",
+                help="build with --engine docker, or remove toolchain.image from the manifest",
+                code="no-toolchain",
+            )
         return ensure_environment(toolchain, self._folders(toolchain.name), self._cache, emit)
 
 

@@ -49,7 +49,7 @@ def extract(archive: Path, folder: Path, emit: Emit) -> None:
             else:
                 _tar(stream, unpacking)
         unpacking.finish()
-        emit("message", {"text": f"unpacked {unpacking.members:,} files, {unpacking.bytes / 1e6:,.1f} MB"})
+        emit("message", {"text": f"unpacked {unpacking.files:,} files, {unpacking.bytes / 1e6:,.1f} MB"})
     except (*_BROKEN, OSError) as error:
         _empty(folder)
         if isinstance(error, OSError) and error.errno is not None:
@@ -79,7 +79,7 @@ class _Unpacking:
     def __init__(self, folder: Path, packed: int) -> None:
         self.folder = folder
         self.limit = min(MOST_BYTES, max(LEAST_LIMIT, MOST_RATIO * packed))
-        self.members = self.bytes = 0
+        self.members = self.files = self.bytes = 0
         self._links: list[tuple[str, PurePosixPath]] = []
 
     def count(self) -> None:
@@ -118,6 +118,7 @@ class _Unpacking:
         if written != declared:
             raise _refused(f"{name[:100]!a} is cut off")
         path.chmod(0o644)
+        self.files += 1
 
     def _make_room(self, path: Path, name: str) -> None:
         try:

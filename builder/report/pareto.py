@@ -32,7 +32,7 @@ def draw(points: Sequence[Point], title: str, path: Path) -> None:
     """Writes the picture (PNG): size across, mAP up, latency as the dot's area, the unbeaten ones joined and dark."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     figure = Figure(figsize=(9, 6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
@@ -42,19 +42,19 @@ def draw(points: Sequence[Point], title: str, path: Path) -> None:
     slowest = max(point.latency_ms for point in points)
     for point in points:
         colour = "#1f6feb" if point in best else "#8b949e"
-        area = 30 + 270 * point.latency_ms / slowest
         axes.scatter(
-            [point.size_mb], [point.map], s=area, zorder=2, linewidths=1.5, edgecolors=colour,
-            facecolors=colour if point.released else "none", alpha=0.85,
+            [point.size_mb], [point.map], s=30 + 270 * point.latency_ms / slowest, zorder=2, linewidths=1.5,
+            edgecolors=colour, facecolors=colour if point.released else "none", alpha=0.85,
         )  # fmt: skip
+    sizes, maps = [point.size_mb for point in points], [point.map for point in points]
+    axes.set_xscale("log")
+    axes.set_xlim(min(sizes) * 0.85, max(sizes) * 1.45)
+    for point, down in zip(points, _crowding(points, max(maps) - min(maps)), strict=True):
         axes.annotate(
-            f"{point.label}\n{point.latency_ms:.1f} ms", (point.size_mb, point.map), xytext=(9, 5),
+            f"{point.label}, {point.latency_ms:.2g} ms", (point.size_mb, point.map), xytext=(10, 4 - 12 * down),
             textcoords="offset points", fontsize=8, color="#24292f" if point in best else "#57606a",
         )  # fmt: skip
-    sizes = [point.size_mb for point in points]
-    if max(sizes) > 3 * min(sizes):
-        axes.set_xscale("log")
-    axes.set_xlim(min(sizes) * 0.85, max(sizes) * 1.35)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(MaxNLocator(7))
@@ -64,6 +64,17 @@ def draw(points: Sequence[Point], title: str, path: Path) -> None:
     axes.set_ylabel("mAP on the held-out pictures")
     axes.set_title(f"{title}: the larger the dot the slower; blue is not beaten; hollow is not released", fontsize=10)
     figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def _crowding(points: Sequence[Point], span: float) -> list[int]:
+    """How many lines lower each label goes, because points before it lie at the same place."""
+    return [
+        sum(
+            abs(other.size_mb / point.size_mb - 1) < 0.25 and abs(other.map - point.map) < 0.04 * span
+            for other in points[:index]
+        )
+        for index, point in enumerate(points)
+    ]
 
 
 def _stairs(best: Sequence[Point]) -> tuple[list[float], list[float]]:

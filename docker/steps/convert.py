@@ -13,6 +13,7 @@ import calibration
 import contract
 import flatbuffer
 import flexbuffer
+import frozen
 import numpy as np
 from tf1 import lite, tf
 
@@ -55,6 +56,8 @@ def _convert(request, spec):
     quantization = request.params["quantization"]
     outputs = [POSTPROCESS] + [POSTPROCESS + ":%d" % index for index in (1, 2, 3)]
     graph = contract.input_path(request, "graph", "tflite_graph.pb")
+    if quantization["type"] == "int8":
+        graph = _without_bounds(graph, contract.output_path(request, contract.SCRATCH, "graph.pb"))
     try:
         # In 1.15 the version-1 converter is not the default one.
         converters = getattr(tf.compat.v1, "lite", lite)
@@ -65,6 +68,23 @@ def _convert(request, spec):
     except (ConverterError, ValueError, RuntimeError, IOError) as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
         raise contract.Failure("convert-failed", "the converter stopped: %s" % (lines[-1] if lines else error)[:300])
+
+
+def _without_bounds(path, target):
+    """The graph at ``path`` without export's bounds on the boxes, written to ``target``, which is returned.
+
+    The converter leaves one input of these operators float when it quantizes the other. The calibrated range of an
+    int8 tensor is a bound itself.
+    """
+    graph = frozen.read(path)
+    for node in graph.node:
+        if node.op == POSTPROCESS:
+            bounds = {item.name: item.input[0] for item in graph.node if item.name.startswith("bounded_boxes/")
+                      and item.input}  # fmt: skip
+            while node.input[0] in bounds:
+                node.input[0] = bounds[node.input[0]]
+    frozen.write(target, graph)
+    return target
 
 
 def _float32(converter, request, spec):

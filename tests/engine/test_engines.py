@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import socket
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from builder.digest import digest_json
 from builder.engine.access import readable_copy
 from builder.engine.image import build_context, image_tag
 from builder.engine.isolation import Isolation
+from builder.engine.local import LocalEngine
 from builder.engine.select import choose, describe_engines, image_references
 from builder.errors import NoEngine, UsageError
-from tests.engine.conftest import TOOLCHAIN_FOLDER, docker_engine, tiny_toolchain
+from tests.engine.conftest import TOOLCHAIN_FOLDER, Bench, base_image, docker_engine, lay_out, tiny_toolchain
+from tests.fakes import Events
 
 
 @pytest.fixture
@@ -118,3 +122,29 @@ def test_a_folder_is_copied_only_if_others_may_not_read_it(tmp_path: Path) -> No
 
     assert readable_copy(folder, tmp_path / "copy") == tmp_path / "copy"
     assert (tmp_path / "copy" / "deep" / "file").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.docker
+def test_an_image_of_the_users_own_is_run_as_it_is(tmp_path: Path) -> None:
+    engine = docker_engine()
+    built = tiny_toolchain(base_image(engine))
+    made = Bench(engine, built, tmp_path, Events())
+    engine.prepare(built, made.events)
+    image = engine.client.images.get(image_tag(built)).id
+    own = replace(built, name="own", image=image, digest=digest_json(["own", image]))
+    lay_out(tmp_path)
+    engine.run(replace(made.step("good"), toolchain=own), made.workspace(), made.events)
+    assert (tmp_path / "out" / "result.json").is_file()
+    # Nothing was built for it.
+    assert engine.local_image(image_tag(own)) is None
+    missing = replace(own, image="sha256:" + "0" * 64, digest=digest_json("missing"))
+    with pytest.raises(NoEngine):
+        engine.prepare(missing, made.events)
+    engine.close()
+
+
+def test_the_local_engine_cannot_run_an_image(tmp_path: Path) -> None:
+    own = replace(tiny_toolchain("x@sha256:" + "0" * 64), image="x@sha256:" + "0" * 64)
+    with pytest.raises(NoEngine) as caught:
+        LocalEngine(cache=tmp_path).prepare(own, Events())
+    assert "--engine docker" in (caught.value.help or "")

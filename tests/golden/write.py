@@ -25,8 +25,8 @@ def golden_of(path: Path) -> Path:
 
 def document(path: Path) -> str:
     (planned,) = load_planned([path])
-    (plan,) = planned.plans
-    return json.dumps(plan_document(plan), indent=2, sort_keys=True) + "\n"
+    plans = [plan_document(plan) for plan in planned.plans]
+    return json.dumps(plans[0] if len(plans) == 1 else plans, indent=2, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

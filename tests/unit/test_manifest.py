@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from builder.errors import InvalidManifest, TinsmithError, UsageError
 from builder.manifest import Manifest, load, loads, position, schema
 from builder.manifest.dataset import VocDataset
+from builder.manifest.reference import markdown
 from builder.manifest.render import render
 from builder.manifest.schema import MODELINE, schema_text
 from builder.starter import starter_text
@@ -328,7 +329,7 @@ def test_no_value_anywhere_is_a_bug(data: st.DataObject) -> None:
     section, path = whole, 0
     while True:
         key = data.draw(st.sampled_from(sorted(section)))
-        if not isinstance(section[key], dict) or path > 3 or data.draw(st.booleans()):
+        if not isinstance(section[key], dict) or not section[key] or path > 3 or data.draw(st.booleans()):
             break
         section, path = section[key], path + 1
     section[key] = data.draw(_VALUES)
@@ -367,3 +368,8 @@ def test_every_field_of_the_schema_is_described() -> None:
         if "description" not in field and "const" not in field
     ]
     assert silent == []
+
+
+def test_the_reference_is_that_of_the_types() -> None:
+    page = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
+    assert page.endswith(markdown()), "run: make reference"

@@ -1,0 +1,28 @@
+"""The predictions for a manifest, as plain data and as a line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from builder.manifest.model import Manifest
+from builder.predict import predict, training_seconds
+
+
+def predicted(manifest: Manifest) -> dict[str, Any]:
+    """Parameters, multiply-adds, bytes of the .tflite, anchors, and about how many seconds the training takes."""
+    whole = manifest.model_dump(mode="json")
+    classes = len(manifest.dataset.classes)
+    found = asdict(predict(whole["model"], classes, whole["quantization"]))
+    return {**found, "training_seconds": round(training_seconds(whole["model"], classes, whole["train"]))}
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    minutes = found["training_seconds"] / 60
+    return (
+        f"{found['parameters'] / 1e6:.2f} M parameters, {found['multiply_adds'] / 1e6:,.0f} M multiply-adds a picture, "
+        f".tflite of {found['tflite_bytes'] / 1e6:.3f} MB; training takes about "
+        + (f"{minutes:.0f} min" if minutes >= 1 else f"{found['training_seconds']} s")
+        + " on two cores"
+    )

@@ -1,0 +1,231 @@
+"""One tiny real build for each row of the language: formats, quantizations, toolchains, warm starts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from PIL import Image, ImageDraw
+
+from builder.engine.virtualenv import ensure_environment
+from builder.lock.toolchains import resolve_toolchain
+from builder.resources import toolchain_folder
+from builder.settings import cache_folder
+from tests.fakes import Events
+from tests.integration.conftest import TINY, Run, runner
+
+pytestmark = pytest.mark.toolchain
+
+SIZE, SIDE = (112, 96), 40
+BUILD = ("--engine", "local", "--json")
+
+
+def manifest(name: str, **changes: str) -> str:
+    """The tiny manifest under another name; each change replaces a top-level section, or adds it."""
+    text = TINY.replace("name: tiny", f"name: {name}").replace("steps: 12", "steps: 4")
+    for key, body in changes.items():
+        lines = text.splitlines(keepends=True)
+        start = next((number for number, line in enumerate(lines) if line.startswith(f"{key}:")), len(lines))
+        end = next((n for n in range(start + 1, len(lines)) if not lines[n].startswith(" ")), len(lines))
+        text = "".join([*lines[:start], f"{key}: {body}\n", *lines[end:]])
+    return text
+
+
+def build(run: Run, folder: Path, name: str, text: str, status: int = 0) -> Any:
+    """Locks and builds a manifest; what ``build --json`` says."""
+    (folder / "manifests").mkdir(exist_ok=True)
+    (folder / "manifests" / f"{name}.yaml").write_text(text)
+    run("lock", f"manifests/{name}.yaml")
+    done = run("build", f"manifests/{name}.yaml", *BUILD, status=status)
+    return json.loads(done.stdout) if status == 0 else done.stderr
+
+
+# Formats
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[str, str, tuple[int, ...]]]]:
+    """A project with 30 drawings of one shape each, and (stem, label, edges) of them."""
+    root = tmp_path_factory.mktemp("formats")
+    (root / "data" / "images").mkdir(parents=True)
+    rows = []
+    for number in range(30):
+        random = numpy.random.RandomState(number)
+        image = Image.fromarray(random.randint(80, 120, (SIZE[1], SIZE[0], 3)).astype(numpy.uint8))
+        x, y = random.randint(0, SIZE[0] - SIDE), random.randint(0, SIZE[1] - SIDE)
+        edges, label = (int(x), int(y), int(x + SIDE), int(y + SIDE)), ("circle", "square")[number % 2]
+        draw = ImageDraw.Draw(image)
+        draw.ellipse(edges, fill="red") if label == "circle" else draw.rectangle(edges, fill="blue")
+        image.save(root / "data" / "images" / f"s{number:02d}.jpg", quality=95)
+        rows.append((f"s{number:02d}", label, edges))
+    return root, rows
+
+
+def write_voc(data: Path, rows: list[Any]) -> str:
+    (data / "annotations").mkdir()
+    for stem, label, edges in rows:
+        box = "".join(
+            f"<{key}>{edge}</{key}>" for key, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges, strict=True)
+        )
+        text = f"<annotation><object><name>{label}</name><bndbox>{box}</bndbox></object></annotation>"
+        (data / "annotations" / f"{stem}.xml").write_text(text)
+    return "annotations: annotations"
+
+
+def write_coco(data: Path, rows: list[Any]) -> str:
+    labels = ["circle", "square"]
+    document = {
+        "images": [{"id": number, "file_name": f"{stem}.jpg", "width": SIZE[0], "height": SIZE[1]}
+                   for number, (stem, _, _) in enumerate(rows)],
+        "annotations": [{"id": number, "image_id": number, "category_id": labels.index(label), "iscrowd": 0,
+                         "bbox": [edges[0], edges[1], SIDE, SIDE]} for number, (_, label, edges) in enumerate(rows)],
+        "categories": [{"id": number, "name": label} for number, label in enumerate(labels)],
+    }  # fmt: skip
+    (data / "boxes.json").write_text(json.dumps(document))
+    return "annotations: boxes.json"
+
+
+def write_yolo(data: Path, rows: list[Any]) -> str:
+    (data / "labels").mkdir()
+    for stem, label, edges in rows:
+        x, y = (edges[0] + SIDE / 2) / SIZE[0], (edges[1] + SIDE / 2) / SIZE[1]
+        line = f"{int(label == 'square')} {x:.9f} {y:.9f} {SIDE / SIZE[0]:.9f} {SIDE / SIZE[1]:.9f}\n"
+        (data / "labels" / f"{stem}.txt").write_text(line)
+    return "annotations: labels"
+
+
+def write_csv(data: Path, rows: list[Any]) -> str:
+    lines = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    lines += [f"{stem}.jpg,{SIZE[0]},{SIZE[1]},{label},{','.join(map(str, edges))}" for stem, label, edges in rows]
+    (data / "boxes.csv").write_text("\n".join(lines))
+    return "annotations: boxes.csv"
+
+
+_RECORDS = """
+import json, os, sys
+import tensorflow as tf
+folder, rows = sys.argv[1], json.load(sys.stdin)
+F, B, I, L = tf.train.Feature, tf.train.BytesList, tf.train.FloatList, tf.train.Int64List
+with tf.io.TFRecordWriter(os.path.join(folder, "shapes.tfrecord")) as writer:
+    for stem, label, edges in rows:
+        with open(os.path.join(folder, "images", stem + ".jpg"), "rb") as stream:
+            encoded = stream.read()
+        feature = {"image/encoded": F(bytes_list=B(value=[encoded])),
+                   "image/filename": F(bytes_list=B(value=[(stem + ".jpg").encode()])),
+                   "image/object/class/text": F(bytes_list=B(value=[label.encode()]))}
+        for side, edge, size in zip(("xmin", "ymin", "xmax", "ymax"), edges, (112, 96, 112, 96)):
+            feature["image/object/bbox/" + side] = F(float_list=I(value=[edge / float(size)]))
+        writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+"""
+
+
+def write_tfrecord(data: Path, rows: list[Any]) -> str:
+    folder = ensure_environment(resolve_toolchain("tf1.15"), toolchain_folder("tf1.15"), cache_folder(), Events())
+    subprocess.run([str(folder / "bin" / "python"), "-W", "ignore", "-c", _RECORDS, str(data)],
+                   input=json.dumps(rows), text=True, check=True, stderr=subprocess.DEVNULL)  # fmt: skip
+    return "records: [shapes.tfrecord]"
+
+
+@pytest.mark.parametrize("write", [write_voc, write_coco, write_yolo, write_csv, write_tfrecord])
+def test_every_format_builds_and_holds_out_the_same_pictures(shapes: Any, write: Any) -> None:
+    root, rows = shapes
+    kind = write.__name__.removeprefix("write_")
+    keys = write(root / "data", rows)
+    images = "" if kind == "tfrecord" else "\n  images: images"
+    section = (f"\n  format: {kind}\n  source: {{name: shapes, path: ../data}}{images}\n  {keys}\n"
+               "  classes: [circle, square]\n  split: {eval: 0.3, seed: 5}")  # fmt: skip
+    (made,) = build(runner(root), root, kind, manifest(kind, dataset=section))
+    metrics, metadata = made["metrics"], json.loads((root / f"build/{kind}-1.0.0/metadata.json").read_text())
+    assert metrics["images"] == 9
+    # By content: whatever the format, the same nine pictures with the same boxes, so the same constant answer.
+    assert metadata["dataset"]["splits"]["train"]["images"] == 21
+    seen = root / "seen.json"
+    expected = json.loads(seen.read_text()) if seen.exists() else None
+    answer = {"digest": metrics["images_digest"], "map50": round(metrics["constant_baseline"]["map50"], 6)}
+    assert expected is None or answer == expected
+    seen.write_text(json.dumps(answer))
+
+
+# Quantizations
+
+
+def test_every_quantization_of_one_training(tmp_path: Path) -> None:
+    several = "[float32, float16, dynamic, int8, {type: int8, interface: uint8}, {type: uint8-qat, steps: 4}]"
+    text = manifest("q", quantization=several)
+    made = {item["release"]: item for item in build(runner(tmp_path), tmp_path, "q", text)}
+    sizes = {name: item["model"]["size"] for name, item in made.items()}
+    assert sizes["q-float32@1.0.0"] > 1.8 * sizes["q-float16@1.0.0"] > 2.4 * sizes["q-int8-1@1.0.0"]
+    assert sizes["q-uint8-qat@1.0.0"] < sizes["q-dynamic@1.0.0"] < sizes["q-int8-1@1.0.0"]
+    dtypes = {name: json.loads((tmp_path / "build" / name.replace("@", "-") / "metadata.json").read_text())["input"]
+              for name in made}  # fmt: skip
+    taken = {name.partition("@")[0]: found["dtype"] for name, found in dtypes.items()}
+    assert taken == {"q-float32": "float32", "q-float16": "float32", "q-dynamic": "float32", "q-int8-1": "float32",
+                     "q-int8-2": "uint8", "q-uint8-qat": "uint8"}  # fmt: skip
+    assert set(made["q-uint8-qat@1.0.0"]["metrics"]["stages"]) == {"float", "frozen", "tflite_litert", "tflite_tf1"}
+    pictures = json.loads((tmp_path / "build" / "q-1.0.0-variants.json").read_text())
+    assert len(pictures) == 6 and (tmp_path / "build" / "q-1.0.0-variants.png").stat().st_size > 10_000
+    # A second build, in another place of the same store, runs nothing.
+    again = runner(tmp_path)("build", "manifests/q.yaml", *BUILD, "--progress", "json")
+    assert '"started"' not in again.stderr
+
+
+# Toolchains
+
+
+@pytest.mark.parametrize("toolchain", ["tf1.12", "tf1.15-mkl"])
+def test_the_same_manifest_builds_in_every_toolchain(tmp_path: Path, toolchain: str) -> None:
+    text = manifest("chain").replace("toolchain: tf1.15", f"toolchain: {toolchain}")
+    (made,) = build(runner(tmp_path), tmp_path, "chain", text)
+    assert made["released"] and made["metrics"]["parity"]["frozen:tflite_litert"]["raw"]["max_raw_box_diff"] < 1e-2
+    version = made["metrics"]["runtimes"]["frozen"]["version"]
+    assert version == {"tf1.12": "1.12.3", "tf1.15-mkl": "1.15.2"}[toolchain]
+
+
+# Warm starts and the levers of the network
+
+
+def test_warm_starts(tmp_path: Path) -> None:
+    run = runner(tmp_path)
+    wide = manifest("wide").replace("depth_multiplier: 0.25", "depth_multiplier: 0.5")
+    build(run, tmp_path, "wide", wide)
+    # As the model zoo has them: in a folder of the archive, called model.ckpt.
+    (tmp_path / "zoo" / "ssd_mobilenet_v2").mkdir(parents=True)
+    for path in (tmp_path / "build" / "wide-1.0.0" / "checkpoint").iterdir():
+        (tmp_path / "zoo" / "ssd_mobilenet_v2" / path.name).write_bytes(path.read_bytes())
+
+    def start(name: str, init: str, depth: str = "0.25", status: int = 0) -> Any:
+        text = manifest(name).replace("steps: 4", f"steps: 4\n  init: {init}")
+        text = text.replace("depth_multiplier: 0.25", f"depth_multiplier: {depth}")
+        found = build(run, tmp_path, name, text, status)
+        if status:
+            return found
+        return json.loads((tmp_path / f"build/{name}-1.0.0/training/coverage.json").read_text())
+
+    zoo = start("zoo", "{checkpoint: {name: zoo, path: ../zoo}}", depth="0.5")
+    assert zoo["covered"] == 1 and zoo["counts"]["restored"] == len(zoo["variables"])
+    released = start("released", "{release: wide@1.0.0}")
+    assert released["covered"] < 0.1 and released["counts"]["re-initialised"] > 200
+    sliced = start("sliced", "{release: wide@1.0.0, slice: true, min_coverage: 0.95}")
+    assert sliced["covered"] == 1 and sliced["counts"]["sliced"] > 200
+    refused = start("refused", "{release: wide@1.0.0, min_coverage: 0.5}", status=4)
+    assert "init-coverage" in refused and "Conv_1" in refused
+    index = tmp_path / "zoo" / "ssd_mobilenet_v2" / "model.ckpt.index"
+    index.write_bytes(index.read_bytes()[:100])
+    broken = start("broken", "{checkpoint: {name: zoo, path: ../zoo}}", status=4)
+    assert "init-checkpoint" in broken
+
+
+def test_the_levers_of_the_network(tmp_path: Path) -> None:
+    section = ("\n  architecture: ssdlite_mobilenet_v2\n  depth_multiplier: 0.1\n  min_depth: 8\n"
+               "  input_shape: [96, 160, 3]\n  max_detections: 7\n  nms: {mode: regular, score_threshold: 0.001}\n"
+               "  anchors: {min_scale: 0.1, max_scale: 0.8, aspect_ratios: [1.0, 2.0],"
+               " reduce_lowest: false}")  # fmt: skip
+    (made,) = build(runner(tmp_path), tmp_path, "levers", manifest("levers", model=section))
+    outputs = json.loads((tmp_path / "build/levers-1.0.0/metadata.json").read_text())["outputs"]
+    assert outputs["nms"]["mode"] == "regular" and outputs["max_detections"] == 7
+    assert made["latency"]["threads"] == 1, "ai-edge-litert loses classes in regular suppression with more"
+    assert made["model"]["size"] < 400_000
