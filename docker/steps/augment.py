@@ -22,13 +22,13 @@ def apply(picture, boxes, labels, size, names, random):
 
     ``boxes``: float32 [n, 4], ymin xmin ymax xmax as shares; ``size``: (height, width) of the view; ``names``:
     which of NAMES to use; ``random``: a numpy Generator. Returns (uint8 [height, width, 3], boxes, labels), the
-    boxes as shares of the view, without those whose centre lies outside.
+    boxes as shares of the view, without those whose centre lies outside. Crops follow no box whose label is negative.
     """
     window = (0.0, 0.0, 1.0, 1.0)
     # One choice for both, so that a third of the pictures is always seen whole, as in evaluation.
     choice = random.random()
     if "random_crop" in names and choice < 0.5:
-        window = crop_window(boxes, random)
+        window = crop_window(boxes[labels > 0], random)
     elif "random_expand" in names and 0.5 <= choice < 0.7:
         window = expand_window(random)
     view = render(picture, window, size)

@@ -1,5 +1,6 @@
 """What of a network a checkpoint covers: one table instead of a screen of warnings. Pure: names and shapes."""
 
+import collections
 import re
 
 import slicing
@@ -11,13 +12,13 @@ _SLOT = re.compile(r"(.*/(Momentum|RMSProp|RMSProp_1|Adam|Adam_1|ExponentialMovi
 
 
 def compare(shapes, available, sliced):
-    """[{"name", "shape", "state", "found"}] for each variable of the network, by name.
+    """[{"name", "shape", "state", "found"}] for each variable of the network, in its order.
 
     ``shapes``: name -> tuple of the network; ``available``: canonical name -> tuple of the checkpoint; ``sliced``:
     canonical names that slicing gives.
     """
     rows = []
-    for name in sorted(shapes):
+    for name in shapes:
         key, shape = slicing.canonical(name), tuple(shapes[name])
         found = available.get(key)
         if found is None:
@@ -40,41 +41,56 @@ def unused(shapes, names):
 
 def share(rows, trainable):
     """The share of the trainable parameters that the checkpoint gives, restored or sliced: 0 to 1."""
-    sizes = dict.fromkeys(STATES, 0)
-    for row in rows:
-        if row["name"] in trainable:
-            sizes[row["state"]] += _size(row["shape"])
+    sizes = parameters([row for row in rows if row["name"] in trainable])
     return (sizes[RESTORED] + sizes[SLICED]) / float(max(1, sum(sizes.values())))
 
 
-def table(rows):
-    """The summary as lines: a layer group each, with the number of variables in each state."""
-    groups = {}
+def parameters(rows):
+    """State -> the number of parameters (batch-norm averages among them) in it."""
+    sizes = dict.fromkeys(STATES, 0)
     for row in rows:
-        groups.setdefault(_group(row["name"]), dict.fromkeys(STATES, 0))[row["state"]] += 1
-    width = max([len(group) for group in groups] + [len("layers")])
-    head = "%-*s  %s" % (width, "layers", "  ".join("%14s" % state for state in STATES))
-    lines = [head]
-    for group, counts in _merged(groups):
-        lines.append("%-*s  %s" % (width, group, "  ".join("%14s" % (counts[state] or "") for state in STATES)))
-    return lines
+        sizes[row["state"]] += _size(row["shape"])
+    return sizes
 
 
-def _group(name):
+def table(rows):
+    """The summary as lines: a layer each, with the number of variables in each state; then totals.
+
+    Layers in a row whose variables are all in the same state share a line.
+    """
+    lines = []
+    for layer in _layers(rows):
+        same = lines and len(layer["states"]) == 1 and layer["states"].keys() == lines[-1]["states"].keys()
+        if same:
+            lines[-1]["last"] = layer["last"]
+            lines[-1]["states"].update(layer["states"])
+        else:
+            lines.append(layer)
+    named = [
+        (line["first"] if line["first"] == line["last"] else "%s .. %s" % (line["first"], line["last"]), line["states"])
+        for line in lines
+    ]
+    named.append(("variables", collections.Counter(row["state"] for row in rows)))
+    named.append(("parameters", parameters(rows)))
+    width = max(len(name) for name, _ in named)
+    head = "%-*s  %s" % (width, "", "  ".join("%14s" % state for state in STATES))
+    return [head] + [
+        "%-*s  %s" % (width, name, "  ".join("%14s" % (counts[state] or "-") for state in STATES))
+        for name, counts in named
+    ]
+
+
+def _layers(rows):
+    """[{"first": layer, "last": the same, "states": Counter}] in the order of ``rows``."""
+    layers = collections.OrderedDict()
+    for row in rows:
+        layers.setdefault(_layer(row["name"]), collections.Counter())[row["state"]] += 1
+    return [{"first": name, "last": name, "states": states} for name, states in layers.items()]
+
+
+def _layer(name):
     parts = name.split("/")
-    if parts[0] == "FeatureExtractor" and len(parts) > 2:
-        return "/".join(parts[1:3])
-    return parts[0]
-
-
-def _merged(groups):
-    """Groups in the order of their layers."""
-    return sorted(groups.items(), key=lambda item: [int(part) if part.isdigit() else part for part in _split(item[0])])
-
-
-def _split(text):
-    # Words and numbers alternate, so that expanded_conv_2 comes before expanded_conv_10.
-    return re.split(r"(\d+)", text)
+    return parts[2] if parts[0] == "FeatureExtractor" and len(parts) > 2 else parts[0]
 
 
 def _size(shape):

@@ -54,6 +54,9 @@ class TrainingGraph(object):
         self.trainable = {v.op.name for v in tf.compat.v1.trainable_variables()}
         self.weights = {v.op.name: v for v in tf.compat.v1.global_variables()}
         self.shapes = {name: tuple(v.shape.as_list()) for name, v in self.weights.items()}
+        biases = {name: v for name, v in self.weights.items() if name.endswith("/ClassPredictor/biases")}
+        first = {name: np.full(self.shapes[name], pipeline.CLASS_BIAS, np.float32) for name in biases}
+        self._first_biases = assignments(biases, first)
         step = optimizer_of(optimizer, self.learning_rate)
         # GATE_GRAPH: no update starts before all gradients are there, or results differ from run to run.
         gradients = step.compute_gradients(
@@ -96,7 +99,7 @@ class TrainingGraph(object):
                 intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1, use_per_session_threads=True
             ),
         )
-        session.run(self.initialize)
+        session.run(self.initialize, self._first_biases)
         return session
 
     def anchors(self, session):

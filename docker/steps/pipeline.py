@@ -15,6 +15,7 @@ from tf1 import tf
 # What a network trained without post-processing in its parameters is evaluated with: nothing is left out.
 _MAX_DETECTIONS = 100
 _NMS = {"mode": "fast", "score_threshold": 1e-8, "iou_threshold": 0.6}
+CLASS_BIAS = -4.0
 _SUPPRESSION = {"fast": "use_class_agnostic_nms: true max_classes_per_detection: 1", "regular": ""}
 
 # Focal loss (Lin et al., 2017) in place of hard negatives: mined negatives keep a small network that starts from
@@ -29,7 +30,12 @@ _SUPPRESSION = {"fast": "use_class_agnostic_nms: true max_classes_per_detection:
 # best class and one suppression serves all classes. Regular: each class is suppressed by itself.
 #
 # SSDLite is what the API's ssdlite_mobilenet_v2 configurations are: the same extractor with separable convolutions in
-# the extra layers and, 3x3, in the predictors (Sandler et al., MobileNetV2, 2018).
+# the extra layers and, 3x3, in the predictors (Sandler et al., MobileNetV2, 2018). With separable predictors the API
+# passes over class_prediction_bias_init, so graph.py sets that bias: without it the first classification loss is 33
+# instead of 2 (3 classes).
+#
+# As in the API's detectors, a depth_multiplier below 1 narrows the last convolution (1280 channels) as well; slim's own
+# classifiers keep it whole.
 #
 # Batch-norm epsilon and initialisers are the API's own for ssd_mobilenet_v2 on COCO. The moving averages of
 # training are not used (batchnorm.py), so their decay is left as the API has it.
@@ -48,7 +54,7 @@ model { ssd {
   box_predictor { convolutional_box_predictor {
     min_depth: 0 max_depth: 0 num_layers_before_predictor: 0 use_dropout: false kernel_size: %(kernel)d
     use_depthwise: %(separable)s
-    box_code_size: 4 class_prediction_bias_init: -4.0 apply_sigmoid_to_scores: false
+    box_code_size: 4 class_prediction_bias_init: %(class_bias)r apply_sigmoid_to_scores: false
     conv_hyperparams { %(hyperparams)s } } }
   feature_extractor {
     type: "ssd_mobilenet_v2" min_depth: %(min_depth)d depth_multiplier: %(depth_multiplier)r
@@ -94,6 +100,7 @@ def pipeline_config(model_params, classes, quantization_aware=False):
         "separable": str(separable).lower(),
         "kernel": 3 if separable else 1,
         "suppression": _SUPPRESSION[nms["mode"]],
+        "class_bias": CLASS_BIAS,
         "height": height,
         "width": width,
         "min_depth": model_params["min_depth"],

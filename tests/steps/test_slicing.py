@@ -106,6 +106,12 @@ def test_coverage_is_one_table() -> None:
     # 216 restored and 512 sliced of 742.
     assert coverage.share(rows, set(shapes)) == (216 + 512) / 742
     lines = coverage.table(rows)
-    assert len(lines) == 4 and lines[2].split() == ["MobilenetV2/Conv", "1", "1"]
+    assert [line.split() for line in lines[1:]] == [
+        ["Conv", "1", "-", "-", "1"],
+        ["BoxPredictor_0", "-", "-", "1", "-"],
+        ["layer_19_1_Conv2d_2_1x1_64", "-", "1", "-", "-"],
+        ["variables", "1", "1", "1", "1"],
+        ["parameters", "216", "512", "6", "8"],
+    ]
     names = ["a/b/Momentum", "global_step", "Conv/weights/ExponentialMovingAverage", "Logits/weights", *available]
     assert coverage.unused(shapes, names) == 1

@@ -131,3 +131,20 @@ def test_leaving_early_stops_the_thread():
     assert next(making) == 0
     making.close()
     assert threading.active_count() == before
+
+
+def test_crops_are_chosen_for_the_boxes_that_are_learnt():
+    """With an ignored box beside it, an object is cropped to as it is alone, and the ignored box comes along."""
+    one = RECORDS[0]
+    picture = records.decode(one.encoded)
+    crowd = np.array([[0.0, 0.7, 0.4, 1.0]], np.float32)
+    both, labels = np.concatenate([crowd, one.boxes]), np.array([records.IGNORED, 1], np.int32)
+    seen = 0
+    for place in range(40):
+        arguments = (32, 32), ["random_crop"], batches.generator(5, 1, place)
+        view, boxes, kept = augment.apply(picture, both, labels, *arguments)
+        arguments = (32, 32), ["random_crop"], batches.generator(5, 1, place)
+        alone, own, _ = augment.apply(picture, one.boxes, one.labels, *arguments)
+        assert np.array_equal(view, alone) and np.array_equal(boxes[kept == 1], own)
+        seen += records.IGNORED in kept
+    assert seen

@@ -84,3 +84,19 @@ def test_two_boxes_that_want_one_anchor_leave_it_to_the_first():
     boxes = np.array([[0.1, 0.1, 0.2, 0.2], [0.3, 0.3, 0.4, 0.4]], np.float32)
     classes, _ = targets.assign(ANCHORS[:4], boxes, np.array([1, 2], np.int32))
     assert classes.tolist() == [1, 0, 0, 0]
+
+
+def test_anchors_on_an_ignored_box_are_neither_object_nor_background():
+    # The ignored upper half has IoU 0.5 with both upper quarters and with the whole; the object is the first quarter.
+    boxes = np.array([[0, 0, 0.5, 1], [0, 0, 0.5, 0.5]], np.float32)
+    classes, _ = targets.assign(ANCHORS, boxes, np.array([-1, 3], np.int32))
+    assert classes.tolist() == [3, -1, 0, 0, -1]
+    classes, offsets = targets.assign(ANCHORS, boxes, np.array([-1, -1], np.int32))
+    assert classes.tolist() == [-1, -1, 0, 0, -1]
+    assert not offsets.any()
+
+
+def test_an_ignored_box_claims_no_anchor_below_half():
+    small = np.array([[0.1, 0.1, 0.2, 0.2]], np.float32)
+    classes, _ = targets.assign(ANCHORS, small, np.array([-1], np.int32))
+    assert not classes.any()
