@@ -42,11 +42,7 @@ def ensure_image(
     if found := _labelled(client, tag, toolchain):
         return found
     if reference is not None:
-        emit("message", {"text": f"pulling {reference}"})
-        try:
-            client.images.pull(reference)
-        except APIError as error:
-            raise NoEngine(f"cannot pull {reference}: {error.explanation}", code="no-toolchain") from error
+        _pull(client, reference, emit)
         if found := _labelled(client, reference, toolchain):
             return found
         raise IntegrityError(f"{reference} is not the image of toolchain {toolchain.digest}")
@@ -67,6 +63,11 @@ def _own(client: docker.DockerClient, reference: str, emit: Emit) -> str:
                 help="name it as host/repository@sha256:… in toolchain.image, so that it can be pulled",
                 code="no-toolchain",
             ) from None
+    return _pull(client, reference, emit)
+
+
+def _pull(client: docker.DockerClient, reference: str, emit: Emit) -> str:
+    """The id of the image; NoEngine if it cannot be had."""
     emit("message", {"text": f"pulling {reference}"})
     try:
         return str(client.images.pull(reference).id)
