@@ -1,7 +1,9 @@
 """The training graph: the API's network and losses, fed with ready targets, one gated update."""
 
+import contextlib
 import hashlib
 
+import kernels
 import numpy as np
 import pipeline
 import targets
@@ -22,8 +24,9 @@ class TrainingGraph(object):
     ``moments``: moving-average variable name -> tensor with that batch's value.
     """
 
-    def __init__(self, model_params, classes, optimizer, seed, rewrite=None):
+    def __init__(self, model_params, classes, optimizer, seed, rewrite=None, fused=False):
         self.graph = tf.Graph()
+        self._fused = fused
         with self.graph.as_default():
             self._build(model_params, classes, optimizer, rewrite)
             _seed_initializers(self.graph, seed)
@@ -42,7 +45,8 @@ class TrainingGraph(object):
         # Pictures come at the model's size, so of the API's preprocessing only the normalisation is left to do.
         normalised = model._feature_extractor.preprocess(tf.cast(self.images, tf.float32))
         batch = tf.shape(self.images)[0]
-        prediction = model.predict(normalised, tf.tile([[height, width, 3]], [batch, 1]))
+        with kernels.substituted() if self._fused else contextlib.suppress():
+            prediction = model.predict(tf.stop_gradient(normalised), tf.tile([[height, width, 3]], [batch, 1]))
         localization, classification = self._losses(model, prediction, len(classes))
         regularization = tf.add_n(tf.compat.v1.losses.get_regularization_losses())
         self.losses = {"localization": localization, "classification": classification, "regularization": regularization}

@@ -16,7 +16,7 @@ import sys
 from tf1 import tf
 from tensorflow.python import pywrap_tensorflow_internal
 from tensorflow.python.framework import ops
-from tensorflow.python.ops import gen_nn_ops
+from tensorflow.python.ops import gen_nn_ops, nn_ops
 
 CPU_CLASSES = ("x86-64-v3", "x86-64-v4")
 
@@ -48,20 +48,20 @@ def load(cpu_class, threads):
 @contextlib.contextmanager
 def substituted():
     """While it lasts, networks are built of the kernels. Only after ``load`` has returned True."""
-    own = {
-        "conv2d": _conv2d,
-        "depthwise_conv2d_native": _depthwise_conv2d,
-        "fused_batch_norm": _fused_batch_norm,
-        "relu6": _relu6,
-    }
-    stock = {name: getattr(gen_nn_ops, name) for name in own}
+    own = (
+        (gen_nn_ops, "conv2d", _conv2d),
+        (gen_nn_ops, "fused_batch_norm_v3", _fused_batch_norm),
+        (gen_nn_ops, "relu6", _relu6),
+        (nn_ops, "depthwise_conv2d_native", _depthwise_conv2d),
+    )
+    stock = [getattr(module, name) for module, name, _ in own]
     try:
-        for name, build in own.items():
-            setattr(gen_nn_ops, name, build(stock[name]))
+        for (module, name, build), function in zip(own, stock):
+            setattr(module, name, build(function))
         yield
     finally:
-        for name, function in stock.items():
-            setattr(gen_nn_ops, name, function)
+        for (module, name, _), function in zip(own, stock):
+            setattr(module, name, function)
 
 
 def _conv2d(stock):
@@ -90,7 +90,7 @@ def _usable(strides, options):
 
 
 def _fused_batch_norm(stock):
-    def fused_batch_norm(x, scale, offset, mean, variance, epsilon=1e-4, is_training=True, **options):
+    def fused_batch_norm_v3(x, scale, offset, mean, variance, epsilon=1e-4, is_training=True, **options):
         raw = _origin(x)
         if is_training and raw.op.type == "TinsmithConvolution":
             rows = tf.cast(tf.reduce_prod(tf.shape(raw)[:3]), tf.float32)
@@ -102,9 +102,9 @@ def _fused_batch_norm(stock):
         else:
             kept = variance
         y = _normalise(raw, mean, scale / tf.sqrt(variance + epsilon), offset, _AFFINE)
-        return y, mean, kept, mean, variance
+        return y, mean, kept, mean, variance, variance
 
-    return fused_batch_norm
+    return fused_batch_norm_v3
 
 
 def _relu6(stock):
