@@ -5,9 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from builder.errors import UsageError
+
 STORE = Path(".tinsmith/store")
 RELEASES = Path("releases")
 FILES = Path("build")
+
+
+def threads() -> int:
+    """For steps whose result does not depend on it: ``TINSMITH_THREADS``, or the processors that this process may use.
+
+    UsageError if the variable holds no positive number.
+    """
+    chosen = os.environ.get("TINSMITH_THREADS")
+    if not chosen:
+        return len(os.sched_getaffinity(0))
+    if not (chosen.isdecimal() and 0 < int(chosen) < 1000):
+        raise UsageError(f"TINSMITH_THREADS is {chosen!r}, which is no number of threads", help="1, 2, …")
+    return int(chosen)
 
 
 def cache_folder() -> Path:

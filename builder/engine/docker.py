@@ -30,7 +30,7 @@ from builder.engine.container import (
 from builder.engine.events import StepOutput, failure, out_of_memory
 from builder.engine.image import ensure_image
 from builder.engine.leftovers import OWNER_LABEL, RUN_LABEL, owner, sweep
-from builder.engine.request import ENTRY, environment, request
+from builder.engine.request import ENTRY, environment, request, threads_of
 from builder.errors import NoEngine
 from builder.plan.step import Step, Toolchain
 from builder.resources import toolchain_folder
@@ -140,7 +140,7 @@ class DockerEngine:
         account = f"{user[0]}:{user[1]}"
         try:
             # A limit above what the machine has is refused by the daemon.
-            cpus = min(step.threads, int(self.client.info()["NCPU"]))
+            cpus = min(threads_of(step), int(self.client.info()["NCPU"]))
             self.client.containers.create(
                 self._ready[step.toolchain.digest],
                 ["python", f"{_ROOT}/steps/{ENTRY}", f"{_ROOT}/request.json"],

@@ -15,8 +15,9 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from builder.digest import digest_file, hex_of
 from builder.engine.base import Emit
-from builder.engine.virtualenv import checked_requirements
+from builder.engine.virtualenv import checked_kernels, checked_requirements
 from builder.errors import IntegrityError, LockError, NoEngine
+from builder.kernels import KERNELS
 from builder.plan.step import Toolchain
 
 TOOLCHAIN_LABEL = "tinsmith.toolchain"
@@ -137,6 +138,8 @@ def build_context(toolchain: Toolchain, folder: Path, environ: Mapping[str, str]
         "Dockerfile": dockerfile.read_bytes(),
         "requirements.lock": checked_requirements(toolchain, folder).read_bytes(),
     }
+    for name, data in checked_kernels(toolchain, folder).items():
+        files[f"{KERNELS}/{name}"] = data
     settings = dict(_pip_settings(environ))
     bundle = environ.get("PIP_CERT") or environ.get("REQUESTS_CA_BUNDLE") or environ.get("SSL_CERT_FILE")
     if bundle and Path(bundle).is_file():

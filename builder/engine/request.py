@@ -7,9 +7,15 @@ from typing import Any
 
 from builder.engine.base import Workspace
 from builder.plan.step import Step
+from builder.settings import threads
 
 ENTRY = "run.py"
 """The script of the step code folder that runs any step."""
+
+
+def threads_of(step: Step) -> int:
+    """How many threads ``step`` runs on."""
+    return step.threads or threads()
 
 
 def request(step: Step, workspace: Workspace, inputs: Mapping[str, str], output: str) -> dict[str, Any]:
@@ -19,14 +25,14 @@ def request(step: Step, workspace: Workspace, inputs: Mapping[str, str], output:
         "params": step.params,
         "inputs": dict(inputs),
         "output": output,
-        "threads": step.threads,
+        "threads": threads_of(step),
         "nonce": workspace.nonce,
     }
 
 
 def environment(step: Step, path: str, home: str) -> dict[str, str]:
     """The whole environment of a step: nothing of the caller's comes in. ``home`` is its scratch folder."""
-    threads = str(step.threads)
+    count = str(threads_of(step))
     return {
         "PATH": path,
         "HOME": home,
@@ -41,8 +47,8 @@ def environment(step: Step, path: str, home: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "NUMEXPR_NUM_THREADS": threads,
+        "OMP_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "NUMEXPR_NUM_THREADS": count,
     }

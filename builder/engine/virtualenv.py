@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from builder.digest import digest_file, digest_json, hex_of
 from builder.engine.base import Emit
 from builder.engine.interpreter import find_interpreter
 from builder.errors import LockError, NoEngine
+from builder.kernels import COMPILE, KERNELS, kernel_sources, kernels_digest
 from builder.plan.step import Toolchain
 
 _READY = ".tinsmith-ready"
@@ -36,12 +38,26 @@ def checked_requirements(toolchain: Toolchain, folder: Path) -> Path:
     return path
 
 
+def checked_kernels(toolchain: Toolchain, folder: Path) -> dict[str, bytes]:
+    """The sources of the toolchain's kernels in ``folder``. LockError if they are not the locked ones."""
+    sources = kernel_sources(folder)
+    if kernels_digest(sources) != toolchain.kernels_digest:
+        raise LockError(
+            f"{folder / KERNELS} is not what the lock was made for",
+            help="run 'tinsmith lock' again, or restore the folder",
+            code="stale-toolchain",
+        )
+    return sources
+
+
 def environment_folder(toolchain: Toolchain, cache: Path) -> Path:
     """Where the environment of ``toolchain`` lies, made or not.
 
-    Only Python's version and the requirements decide it: another base image needs no other environment.
+    Only Python's version, the requirements and the kernels decide it: another base image needs no other environment.
     """
     identity = {"python": toolchain.python, "requirements": toolchain.requirements_digest}
+    if toolchain.kernels_digest is not None:
+        identity["kernels"] = toolchain.kernels_digest
     return cache / "toolchains" / f"{toolchain.name}-{hex_of(digest_json(identity))}"
 
 
@@ -52,6 +68,7 @@ def ensure_environment(toolchain: Toolchain, folder: Path, cache: Path, emit: Em
     environment cannot be moved, so it is made where it stays, and counts only once its marker is written.
     """
     requirements = checked_requirements(toolchain, folder)
+    kernels = checked_kernels(toolchain, folder)
     target = environment_folder(toolchain, cache)
     if (target / _READY).is_file():
         return target
@@ -62,6 +79,7 @@ def ensure_environment(toolchain: Toolchain, folder: Path, cache: Path, emit: Em
             interpreter = find_interpreter(toolchain.python, emit)
             emit("message", {"text": f"installing {toolchain.name} ({interpreter})"})
             _make(target, interpreter, requirements, emit)
+            _compile(target, kernels, emit)
             (target / _READY).write_text(f"{toolchain.requirements_digest}\n")
             emit("message", {"text": f"{toolchain.name} installed in {time.monotonic() - begun:.0f}s"})
     return target
@@ -133,6 +151,20 @@ def _with_pip(target: Path, interpreter: Path, requirements: Path) -> None:
     if tools.stat().st_size:
         _run([*install, "-r", str(tools)], environ)
     _run([*install, "--no-build-isolation", "-r", str(requirements)], environ)
+
+
+def _compile(target: Path, sources: Mapping[str, bytes], emit: Emit) -> None:
+    """Builds the kernels into the environment. Where that fails, steps do without and say so."""
+    if not sources:
+        return
+    with tempfile.TemporaryDirectory(prefix="tinsmith-kernels-") as folder:
+        for name, data in sources.items():
+            (Path(folder) / name).write_bytes(data)
+        try:
+            _run([str(target / "bin" / "python"), str(Path(folder) / COMPILE)], dict(os.environ))
+        except (OSError, subprocess.SubprocessError) as error:
+            text = f"the training kernels cannot be compiled, so training will be slower: {_reason(error)}"
+            emit("message", {"text": text})
 
 
 def build_tools(requirements: str) -> str:

@@ -24,6 +24,7 @@ class LockedToolchain(Part):
     base_image: Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-zA-Z0-9._/:-]*@)?sha256:[0-9a-f]{64}$")]
     requirements: Sha256
     dockerfile: Sha256
+    kernels: Sha256 | None = None
     image: str | None = None
     digest: Sha256
 
@@ -44,6 +45,7 @@ class LockedToolchain(Part):
             dockerfile_digest=self.dockerfile,
             digest=self.digest,
             image=self.image,
+            kernels_digest=self.kernels,
         )
 
 

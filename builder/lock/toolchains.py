@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder.digest import digest_file, digest_json
 from builder.errors import LockError, UsageError
+from builder.kernels import kernel_sources, kernels_digest
 from builder.lock.model import LockedToolchain
 from builder.manifest.family import Family
 from builder.resources import toolchain_folder
@@ -50,6 +51,7 @@ def lock_toolchain(
             base_image=base,
             requirements=digest_file(folder / "requirements.lock"),
             dockerfile=digest_file(folder / "Dockerfile"),
+            kernels=kernels_digest(kernel_sources(folder)),
             image=image,
             digest=digest_json(None),
         )

@@ -15,6 +15,9 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 Augmentation = Literal["horizontal_flip", "random_crop", "random_expand", "color"]
 
 
+CpuClass = Literal["x86-64-v3", "x86-64-v4"]
+
+
 class Adam(Part):
     """Kingma and Ba, 2014."""
 
@@ -84,6 +87,9 @@ class Train(Part):
     checkpoint_every: Annotated[
         int, Field(ge=1, le=10**6, description="Steps between checkpoints, which a stopped training goes on from.")
     ] = 100
+    cpu_class: Annotated[
+        CpuClass, Field(description="The instructions that training may use: 'x86-64-v4' is AVX-512. Same result.")
+    ] = "x86-64-v3"
     progressive: Annotated[Progressive | None, Field(description="Begin on smaller pictures, which costs less.")] = None
 
     @model_validator(mode="after")

@@ -17,8 +17,7 @@ from builder.plan.code import StepCode, modules_of
 from builder.plan.step import KEY_FORMAT, Plan, Step, StepInput, Toolchain
 
 LITERT = "litert"
-CPU_CLASS = "x86-64-v3"
-"""The CPU class that training is declared for: its results may differ on another one."""
+_STEP_THREADS = 2
 
 _NETWORK_FIELDS = ("architecture", "depth_multiplier", "min_depth", "input_shape", "anchors")
 
@@ -35,6 +34,7 @@ class _Recipe:
     module: str | None = None
     memory_mb: int = 4096
     resumable: bool = False
+    any_threads: bool = False
 
 
 def make_plan(manifest: Manifest, lock: Lock, code: StepCode) -> Plan:
@@ -60,7 +60,7 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
     model, tf1, quantization = whole["model"], manifest.toolchain.name, whole["quantization"]
     aware = quantization["type"] == "uint8-qat"
     classes = whole["dataset"]["classes"]
-    network = {"model": {key: model[key] for key in _NETWORK_FIELDS}, "classes": classes, "cpu_class": CPU_CLASS}
+    network = {"model": {key: model[key] for key in _NETWORK_FIELDS}, "classes": classes, "cpu_class": whole["train"]["cpu_class"]}
     common = {"model": model, "classes": classes}
     quantized = {**common, "quantization": quantization}
     # The float network is trained and exported the same way whatever becomes of it, so that variants share the steps.
@@ -69,11 +69,12 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
         _Recipe(
             "train",
             tf1,
-            {**network, "train": {**whole["train"], "init": _init(manifest)}},
+            {**network, "train": {**_without(whole["train"], "cpu_class"), "init": _init(manifest)}},
             {"data": "ingest"},
             _named("init", lock.init),
             memory_mb=12288,
             resumable=True,
+            any_threads=True,
         ),
         _Recipe("float-export" if aware else "export", tf1, common, {"weights": "train"}, module="export"),
     ]
@@ -155,6 +156,8 @@ def _keyed(
         key=Digest(""),
         memory_mb=recipe.memory_mb,
         resumable=recipe.resumable,
+        # The kernels give the same bits on any number of threads; TensorFlow's own operations do not.
+        threads=None if recipe.any_threads and toolchain.kernels_digest and not toolchain.image else _STEP_THREADS,
     )
     # Everything that decides the output bytes, in one place. Host, time, engine and retries stay out.
     identity = {

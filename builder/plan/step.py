@@ -23,7 +23,7 @@ class StepInput:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What a step runs in. ``digest`` covers base image, Dockerfile and hashed requirements.
+    """What a step runs in. ``digest`` covers base image, Dockerfile, hashed requirements and kernel sources.
 
     ``image``: one's own image, which is run as it is in place of what the others would build.
     """
@@ -35,6 +35,7 @@ class Toolchain:
     dockerfile_digest: Digest
     digest: Digest
     image: str | None = None
+    kernels_digest: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Step:
 
     ``module`` is the step code's module that runs; two steps of a plan may run the same one. ``inputs`` are in a fixed
     order; ``resumable`` steps keep their output folder's ``checkpoints`` when
-    they are stopped. ``memory_mb`` is a limit, not part of the key; ``threads`` is part of it.
+    they are stopped. ``memory_mb`` is a limit, not part of the key; ``threads`` is part of it: None where the result is the
+    same for any number, and as many are taken as there are.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Step:
     inputs: tuple[StepInput, ...]
     code: tuple[str, ...]
     key: Digest
-    threads: int = 2
+    threads: int | None = 2
     memory_mb: int = 8192
     resumable: bool = False
 

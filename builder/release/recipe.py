@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from builder.digest import canonical_json
+from builder.kernels import KERNELS, kernel_sources
 from builder.lock.model import Lock
 from builder.manifest.model import Manifest
 from builder.plan.code import StepCode
@@ -29,6 +30,8 @@ def recipe_files(manifest: Manifest, lock: Lock, plan: Plan, code: StepCode, doc
     for toolchain in {step.toolchain.name for step in plan.steps}:
         for name in _TOOLCHAIN_FILES:
             files[f"toolchains/{toolchain}/{name}"] = (docker / toolchain / name).read_bytes()
+        for name, data in kernel_sources(docker / toolchain).items():
+            files[f"toolchains/{toolchain}/{KERNELS}/{name}"] = data
     return files
 
 

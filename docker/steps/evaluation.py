@@ -3,6 +3,7 @@
 import batches
 import coco_metrics
 import graph
+import kernels
 import numpy as np
 import pipeline
 import records as records_module
@@ -24,11 +25,12 @@ def evaluate(model_params, classes, weights, records, truth, threads, batch_size
         fed = tf.compat.v1.placeholder(tf.uint8, [None, height, width, 3])
         shapes = tf.tile([[height, width, 3]], [tf.shape(fed)[0], 1])
         normalised = model._feature_extractor.preprocess(tf.cast(fed, tf.float32))
-        answers = model.postprocess(model.predict(normalised, shapes), shapes)
+        with kernels.substituted(rewrite is None):
+            predicted = model.predict(tf.stop_gradient(normalised), shapes)
+        answers = model.postprocess(predicted, shapes)
         if rewrite is not None:
             rewrite(tf.compat.v1.get_default_graph())
-        config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
-        with tf.compat.v1.Session(config=config) as session:
+        with tf.compat.v1.Session(config=kernels.session_config(threads)) as session:
             variables = {variable.op.name: variable for variable in tf.compat.v1.global_variables()}
             session.run(tf.compat.v1.global_variables_initializer(), graph.assignments(variables, weights))
             for first in range(0, len(records), batch_size):

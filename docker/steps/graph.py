@@ -1,6 +1,5 @@
 """The training graph: the API's network and losses, fed with ready targets, one gated update."""
 
-import contextlib
 import hashlib
 
 import kernels
@@ -24,9 +23,8 @@ class TrainingGraph(object):
     ``moments``: moving-average variable name -> tensor with that batch's value.
     """
 
-    def __init__(self, model_params, classes, optimizer, seed, rewrite=None, fused=False):
+    def __init__(self, model_params, classes, optimizer, seed, rewrite=None):
         self.graph = tf.Graph()
-        self._fused = fused
         with self.graph.as_default():
             self._build(model_params, classes, optimizer, rewrite)
             _seed_initializers(self.graph, seed)
@@ -45,8 +43,11 @@ class TrainingGraph(object):
         # Pictures come at the model's size, so of the API's preprocessing only the normalisation is left to do.
         normalised = model._feature_extractor.preprocess(tf.cast(self.images, tf.float32))
         batch = tf.shape(self.images)[0]
-        with kernels.substituted() if self._fused else contextlib.suppress():
-            prediction = model.predict(tf.stop_gradient(normalised), tf.tile([[height, width, 3]], [batch, 1]))
+        # The kernels stop there: no gradient of the pictures is wanted.
+        normalised = tf.stop_gradient(normalised)
+        # Fine-tuning's rewrite looks for TensorFlow's own operations.
+        with kernels.substituted(rewrite is None):
+            prediction = model.predict(normalised, tf.tile([[height, width, 3]], [batch, 1]))
         localization, classification = self._losses(model, prediction, len(classes))
         regularization = tf.add_n(tf.compat.v1.losses.get_regularization_losses())
         self.losses = {"localization": localization, "classification": classification, "regularization": regularization}
@@ -96,13 +97,8 @@ class TrainingGraph(object):
         return losses["Loss/localization_loss"], losses["Loss/classification_loss"]
 
     def session(self, threads):
-        """A session that gives the same bits each time: one operation at a time, ``threads`` threads in it."""
-        session = tf.compat.v1.Session(
-            graph=self.graph,
-            config=tf.compat.v1.ConfigProto(
-                intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1, use_per_session_threads=True
-            ),
-        )
+        """A session that gives the same bits each time."""
+        session = tf.compat.v1.Session(graph=self.graph, config=kernels.session_config(threads))
         session.run(self.initialize, self._first_biases)
         return session
 

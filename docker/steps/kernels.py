@@ -5,7 +5,8 @@ reads it, and sums the moments of its output as it writes it. They give the same
 on any CPU of their class.
 
 ``substituted`` replaces the generated operations under slim and the Object Detection API while a network is built, so
-that the network's description stays theirs. Sources and op semantics: ``kernels`` of the toolchain's folder.
+that the network's description stays theirs. Without kernels in the toolchain it replaces nothing. Sources and op
+semantics: ``kernels`` of the toolchain's folder.
 """
 
 import contextlib
@@ -13,12 +14,15 @@ import ctypes
 import os
 import sys
 
-from tf1 import tf
+import contract
 from tensorflow.python import pywrap_tensorflow_internal
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import gen_nn_ops, nn_ops
+from tf1 import tf
 
-CPU_CLASSES = ("x86-64-v3", "x86-64-v4")
+# What the kernels of each class use (x86-64 psABI, microarchitecture levels), as Linux names it.
+_V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}
+_FEATURES = {"x86-64-v3": _V3, "x86-64-v4": _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}}
 
 _PLAIN, _AFFINE, _RELU6 = 0, 1, 2
 _loaded = {}
@@ -30,14 +34,21 @@ def library_path(cpu_class):
 
 
 def load(cpu_class, threads):
-    """Loads the kernels, to run on ``threads`` threads. Returns whether there are any.
+    """Loads the kernels, to run on ``threads`` threads. Returns whether this toolchain has any.
 
-    A process has one CPU class: the first that is asked for.
+    A process has one CPU class: the first that is asked for. Failure ``cpu-class`` if this machine's is below it.
     """
     path = library_path(cpu_class)
     if not _loaded:
         if not os.path.isfile(path):
             return False
+        lacking = sorted(_FEATURES[cpu_class] - _cpu_features())
+        if lacking:
+            raise contract.Failure(
+                "cpu-class",
+                "this machine's CPU is not of class %s: it lacks %s" % (cpu_class, ", ".join(lacking)),
+                help="build on another machine, or set train.cpu_class to one that this machine has",
+            )
         # The kernels call TensorFlow's C interface, which Python has loaded for itself alone.
         ctypes.CDLL(pywrap_tensorflow_internal._pywrap_tensorflow_internal.__file__, ctypes.RTLD_GLOBAL)
         _loaded.update(ops=tf.load_op_library(path), settings=ctypes.CDLL(path))
@@ -45,9 +56,33 @@ def load(cpu_class, threads):
     return True
 
 
+def loaded():
+    """Whether networks can be built of the kernels: after a ``load`` that returned True."""
+    return bool(_loaded)
+
+
+def _cpu_features():
+    with open("/proc/cpuinfo") as stream:
+        flags = [line.split(":", 1)[1].split() for line in stream if line.startswith("flags")]
+    return set(flags[0]) if flags else set()
+
+
+def session_config(threads):
+    """One operation at a time, so that results repeat. With the kernels loaded they have the threads, and what is left
+    of TensorFlow, whose sums depend on the number of threads, has one."""
+    return tf.compat.v1.ConfigProto(
+        intra_op_parallelism_threads=1 if _loaded else threads,
+        inter_op_parallelism_threads=1,
+        use_per_session_threads=True,
+    )
+
+
 @contextlib.contextmanager
-def substituted():
-    """While it lasts, networks are built of the kernels. Only after ``load`` has returned True."""
+def substituted(wanted=True):
+    """While it lasts, networks are built of the kernels, if they are loaded and ``wanted``."""
+    if not (_loaded and wanted):
+        yield
+        return
     own = (
         (gen_nn_ops, "conv2d", _conv2d),
         (gen_nn_ops, "fused_batch_norm_v3", _fused_batch_norm),

@@ -19,6 +19,7 @@ import checkpoints  # noqa: E402
 import contract  # noqa: E402
 import divergence  # noqa: E402
 import graph as graph_module  # noqa: E402
+import kernels  # noqa: E402
 import narration  # noqa: E402
 import numpy as np  # noqa: E402
 import phases  # noqa: E402
@@ -42,6 +43,8 @@ AVERAGED_PICTURES = 800
 def main(request):
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     init = request.params["train"]["init"]
+    if not kernels.load(request.params["cpu_class"], request.threads):
+        contract.emit("message", text="no training kernels in this toolchain: TensorFlow's own operations, slower")
 
     def first(shapes, trainable):
         return warmstart.weights(request, init, shapes, trainable)

@@ -139,11 +139,11 @@ def test_a_lock_without_a_toolchain_or_the_data(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "code", "line"),
     [
-        ('python: "3.7"', 'python: "3.8"', "inconsistent-lock", 10),
-        ("files: 2", "files: two", "wrong-type", 20),
-        ("files: 2", "fiels: 2", "unknown-key", 20),
+        ('python: "3.7"', 'python: "3.8"', "inconsistent-lock", 11),
+        ("files: 2", "files: two", "wrong-type", 21),
+        ("files: 2", "fiels: 2", "unknown-key", 21),
         ("schema: 1", "schema: 2", "out-of-range", 2),
-        ("name: owls", "name: owls\n  name: eagles", "duplicate-key", 19),
+        ("name: owls", "name: owls\n  name: eagles", "duplicate-key", 20),
         ("digest: sha256:", "digest: sha1:", "invalid-value", 3),
     ],
 )
