@@ -4,6 +4,7 @@ import hashlib
 
 import kernels
 import numpy as np
+import optimizers
 import pipeline
 import targets
 from tensorflow.core.framework import attr_value_pb2
@@ -62,7 +63,7 @@ class TrainingGraph(object):
         biases = {name: v for name, v in self.weights.items() if name.endswith("/ClassPredictor/biases")}
         first = {name: np.full(self.shapes[name], pipeline.CLASS_BIAS, np.float32) for name in biases}
         self._first_biases = assignments(biases, first)
-        step = optimizer_of(optimizer, self.learning_rate)
+        step = optimizers.optimizer_of(optimizer, self.learning_rate)
         # GATE_GRAPH: no update starts before all gradients are there, or results differ from run to run.
         gradients = step.compute_gradients(
             self.loss, tf.compat.v1.trainable_variables(), gate_gradients=tf.compat.v1.train.Optimizer.GATE_GRAPH
@@ -132,16 +133,6 @@ def assignments(variables, values):
     ``Variable.load`` would prune and optimise the whole graph anew for each of several hundred variables.
     """
     return {variable.initializer.inputs[1]: values[name] for name, variable in variables.items()}
-
-
-def optimizer_of(params, learning_rate):
-    """The tf.train optimiser of the manifest's ``train.optimizer``."""
-    train = tf.compat.v1.train
-    if params["type"] == "adam":
-        return train.AdamOptimizer(learning_rate, params["beta1"], params["beta2"], params["epsilon"])
-    if params["type"] == "rmsprop":
-        return train.RMSPropOptimizer(learning_rate, params["decay"], params["momentum"], params["epsilon"])
-    return train.MomentumOptimizer(learning_rate, params["momentum"], use_nesterov=True)
 
 
 def _seed_initializers(graph, seed):

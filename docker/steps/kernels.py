@@ -136,7 +136,7 @@ def _fused_batch_norm(stock):
             return stock(x, scale, offset, mean, variance, epsilon=epsilon, is_training=True, **options)
         else:
             kept = variance
-        y = _normalise(raw, mean, scale / tf.sqrt(variance + epsilon), offset, _AFFINE)
+        y = _normalise(raw, mean, scale / _loaded["ops"].tinsmith_root(variance + epsilon), offset, _AFFINE)
         return y, mean, kept, mean, variance, variance
 
     return fused_batch_norm_v3
@@ -184,6 +184,12 @@ def _convolution(input, filter, stride, depthwise, name):
     return y
 
 
+def update(name, variable, slots, gradient, settings):
+    """The new values of a variable and of its two slots after one step of the optimiser ``name``."""
+    function = {"adam": _loaded["ops"].tinsmith_adam, "rmsprop": _loaded["ops"].tinsmith_rmsprop}[name]
+    return _like(function(variable, slots[0], slots[1], gradient, settings), [variable] + slots)
+
+
 def _normalise(x, center, scale, offset, activation):
     y = _loaded["ops"].tinsmith_normalise(x, center, scale, offset, activation=activation)
     y.set_shape(x.shape)
@@ -203,6 +209,11 @@ def _convolution_gradient(op, dy, dmean, dvariance):
 def _normalise_gradient(op, dy):
     found = _loaded["ops"].tinsmith_normalise_grad(dy, *op.inputs, activation=op.get_attr("activation"))
     return _like(found, op.inputs)
+
+
+@ops.RegisterGradient("TinsmithRoot")
+def _root_gradient(op, dy):
+    return _like([0.5 * dy / op.outputs[0]], op.inputs)
 
 
 def _like(gradients, inputs):

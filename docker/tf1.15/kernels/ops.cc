@@ -4,6 +4,8 @@
 //   TinsmithConvolutionGrad
 //   TinsmithNormalise             y = act(x)
 //   TinsmithNormaliseGrad
+//   TinsmithRoot                  y = sqrt(x), correctly rounded
+//   TinsmithAdam, TinsmithRmsprop one update of a variable and its two slots
 //
 // act(x) = (x - center) * scale + offset, clipped to 0..6 with activation 2; x itself with activation 0. Tensors are
 // float in NHWC order, padding is SAME. With depthwise 1 the filter is [3, 3, channels, 1].
@@ -13,6 +15,7 @@
 #include "dense.h"
 #include "depthwise.h"
 #include "normalise.h"
+#include "update.h"
 
 namespace tinsmith {
 namespace {
@@ -172,6 +175,36 @@ void NormaliseGrad(void* kernel, TF_OpKernelContext* context) {
   NormaliseBackward(RowsOf(run, 1), channels, activation, run.Input(0), run.Input(1), run.Input(3), gradients);
 }
 
+int64_t FloatsOf(Context& run, int input) {
+  int64_t floats = 1;
+  for (int at = 0; at < run.Rank(input); ++at) floats *= run.Dimension(input, at);
+  return floats;
+}
+
+void* CreatePlain(TF_OpKernelConstruction*) { return calloc(1, sizeof(Attributes)); }
+
+// Input: x. Output: y.
+void RootOf(void*, TF_OpKernelContext* context) {
+  Context run(context);
+  if (!run.Require(run.Rank(0) >= 0 && run.Rank(0) <= 4, "x has more than four dimensions")) return;
+  float* y = run.OutputLike(0, 0);
+  Root(FloatsOf(run, 0), run.Input(0), y);
+}
+
+// Inputs: value, two slots, gradient, settings. Outputs: value and slots anew.
+template <void (*kUpdate)(const Update&)>
+void UpdateOf(void*, TF_OpKernelContext* context) {
+  Context run(context);
+  run.Require(run.Rank(0) >= 0 && run.Rank(0) <= 4, "a variable has at most four dimensions");
+  run.Require(run.SameShape(0, 1) && run.SameShape(0, 2) && run.SameShape(0, 3), "shapes differ");
+  if (!run.Require(run.IsVector(4, 4), "settings must be four numbers")) return;
+  Update update = {FloatsOf(run, 0), run.Input(0), {run.Input(1), run.Input(2)}, run.Input(3), run.Input(4), nullptr, {}};
+  update.new_value = run.OutputLike(0, 0);
+  update.new_slots[0] = run.OutputLike(1, 1);
+  update.new_slots[1] = run.OutputLike(2, 2);
+  kUpdate(update);
+}
+
 // Shapes are set where the operation is used: the C interface cannot compute one dimension from another.
 void AnyShape(TF_ShapeInferenceContext* context, TF_Status* status) {
   TF_ShapeInferenceContextSetUnknownShape(context, status);
@@ -212,6 +245,19 @@ constexpr Definition kDefinitions[] = {
      {"activation: int"},
      CreateNormalise,
      NormaliseGrad},
+    {"TinsmithRoot", {"x: float"}, {"y: float"}, {}, CreatePlain, RootOf},
+    {"TinsmithAdam",
+     {"value: float", "mean: float", "square: float", "gradient: float", "settings: float"},
+     {"new_value: float", "new_mean: float", "new_square: float"},
+     {},
+     CreatePlain,
+     UpdateOf<Adam>},
+    {"TinsmithRmsprop",
+     {"value: float", "square: float", "momentum: float", "gradient: float", "settings: float"},
+     {"new_value: float", "new_square: float", "new_momentum: float"},
+     {},
+     CreatePlain,
+     UpdateOf<RmsProp>},
 };
 
 __attribute__((constructor)) void Register() {

@@ -25,6 +25,8 @@ inline void StoreFirst(float* to, Vector a, int count) { _mm512_mask_storeu_ps(t
 inline Vector operator+(Vector a, Vector b) { return {_mm512_add_ps(a.lanes, b.lanes)}; }
 inline Vector operator-(Vector a, Vector b) { return {_mm512_sub_ps(a.lanes, b.lanes)}; }
 inline Vector operator*(Vector a, Vector b) { return {_mm512_mul_ps(a.lanes, b.lanes)}; }
+inline Vector operator/(Vector a, Vector b) { return {_mm512_div_ps(a.lanes, b.lanes)}; }
+inline Vector SquareRoot(Vector a) { return {_mm512_sqrt_ps(a.lanes)}; }
 inline Vector MultiplyAdd(Vector a, Vector b, Vector c) { return {_mm512_fmadd_ps(a.lanes, b.lanes, c.lanes)}; }
 inline Vector Clip6(Vector a) {
   return {_mm512_min_ps(_mm512_max_ps(a.lanes, _mm512_setzero_ps()), _mm512_set1_ps(6.0f))};
@@ -55,6 +57,8 @@ inline void StoreFirst(float* to, Vector a, int count) { _mm256_maskstore_ps(to,
 inline Vector operator+(Vector a, Vector b) { return {_mm256_add_ps(a.lanes, b.lanes)}; }
 inline Vector operator-(Vector a, Vector b) { return {_mm256_sub_ps(a.lanes, b.lanes)}; }
 inline Vector operator*(Vector a, Vector b) { return {_mm256_mul_ps(a.lanes, b.lanes)}; }
+inline Vector operator/(Vector a, Vector b) { return {_mm256_div_ps(a.lanes, b.lanes)}; }
+inline Vector SquareRoot(Vector a) { return {_mm256_sqrt_ps(a.lanes)}; }
 inline Vector MultiplyAdd(Vector a, Vector b, Vector c) { return {_mm256_fmadd_ps(a.lanes, b.lanes, c.lanes)}; }
 inline Vector Clip6(Vector a) {
   return {_mm256_min_ps(_mm256_max_ps(a.lanes, _mm256_setzero_ps()), _mm256_set1_ps(6.0f))};
