@@ -30,9 +30,10 @@ lint: $(DEV)
 acceptance: $(READY)  ## Train on the raccoon photographs: half an hour on two cores
 	$(BIN)/tinsmith build manifests/raccoon-025.yaml --source raccoon=$${RACCOON:-../shared/data/raccoon}
 
-bench: $(DEV)  ## Speeds beside a peer's, in the same run: reading annotations, reading pictures
+bench: $(DEV)  ## Speeds beside a peer's, in the same run: reading annotations, reading pictures, training
 	$(BIN)/python -m tests.bench.coco_size
 	$(BIN)/python -m tests.bench.jpegs
+	$(BIN)/python -m tests.bench.training
 
 fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within a second each
 	$(BIN)/python -m tests.fuzz.manifests

@@ -60,7 +60,11 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
     model, tf1, quantization = whole["model"], manifest.toolchain.name, whole["quantization"]
     aware = quantization["type"] == "uint8-qat"
     classes = whole["dataset"]["classes"]
-    network = {"model": {key: model[key] for key in _NETWORK_FIELDS}, "classes": classes, "cpu_class": whole["train"]["cpu_class"]}
+    network = {
+        "model": {key: model[key] for key in _NETWORK_FIELDS},
+        "classes": classes,
+        "cpu_class": whole["train"]["cpu_class"],
+    }
     common = {"model": model, "classes": classes}
     quantized = {**common, "quantization": quantization}
     # The float network is trained and exported the same way whatever becomes of it, so that variants share the steps.

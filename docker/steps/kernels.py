@@ -173,7 +173,7 @@ def _convolution(input, filter, stride, depthwise, name):
         stride=stride,
         depthwise=depthwise,
         propagate=int(source.type != "StopGradient"),
-        name=name
+        name=name,
     )
     images, height, width, _ = read[0].shape.as_list()
     kernel = filter.shape.as_list()

@@ -69,9 +69,14 @@ print(json.dumps(time.time() - begun))
 """
 
 
+def made_photographs(folder: str, count: int) -> tuple[str, float]:
+    """A Pascal VOC folder of ``count`` JPEGs with one "thing" each, and their mean size in bytes."""
+    return folder, run(_WRITE, folder, str(count))
+
+
 def main(count: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        size = run(_WRITE, folder, str(count))
+        _, size = made_photographs(folder, count)
         alone, both, ours = [], [], []
         for number in range(ROUNDS):
             alone.append(run(_PILLOW, folder, "1"))

@@ -1,0 +1,155 @@
+"""One training for tests/bench/training.py: ``WAY FOLDER DEPTH BATCH STEPS``, by a toolchain's Python.
+
+FOLDER holds what ingest wrote of photographs of one class. The last line of standard output is a JSON object.
+"""
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+
+WARM_UP = 5
+
+# The published ssd_mobilenet_v2_coco.config, but for depth, batch, classes and paths.
+STOCK = """
+model { ssd {
+  num_classes: 1
+  box_coder { faster_rcnn_box_coder { y_scale: 10 x_scale: 10 height_scale: 5 width_scale: 5 } }
+  matcher { argmax_matcher { matched_threshold: 0.5 unmatched_threshold: 0.5 ignore_thresholds: false
+    negatives_lower_than_unmatched: true force_match_for_each_row: true } }
+  similarity_calculator { iou_similarity { } }
+  anchor_generator { ssd_anchor_generator { num_layers: 6 min_scale: 0.2 max_scale: 0.95
+    aspect_ratios: 1.0 aspect_ratios: 2.0 aspect_ratios: 0.5 aspect_ratios: 3.0 aspect_ratios: 0.3333 } }
+  image_resizer { fixed_shape_resizer { height: 300 width: 300 } }
+  box_predictor { convolutional_box_predictor {
+    min_depth: 0 max_depth: 0 num_layers_before_predictor: 0 use_dropout: false kernel_size: 1 box_code_size: 4
+    apply_sigmoid_to_scores: false conv_hyperparams { HYPER } } }
+  feature_extractor { type: "ssd_mobilenet_v2" min_depth: 8 depth_multiplier: DEPTH conv_hyperparams { HYPER } }
+  loss {
+    classification_loss { weighted_sigmoid { } }
+    localization_loss { weighted_smooth_l1 { } }
+    hard_example_miner { num_hard_examples: 3000 iou_threshold: 0.99 loss_type: CLASSIFICATION
+      max_negatives_per_positive: 3 min_negatives_per_image: 3 }
+    classification_weight: 1.0 localization_weight: 1.0 }
+  normalize_loss_by_num_matches: true
+  post_processing {
+    batch_non_max_suppression { score_threshold: 1e-8 iou_threshold: 0.6 max_detections_per_class: 100
+      max_total_detections: 100 }
+    score_converter: SIGMOID }
+} }
+train_config {
+  batch_size: BATCH
+  optimizer { rms_prop_optimizer {
+    learning_rate { exponential_decay_learning_rate { initial_learning_rate: 0.004 decay_steps: 800720
+      decay_factor: 0.95 } }
+    momentum_optimizer_value: 0.9 decay: 0.9 epsilon: 1.0 } }
+  data_augmentation_options { random_horizontal_flip { } }
+  data_augmentation_options { ssd_random_crop { } }
+}
+train_input_reader { tf_record_input_reader { input_path: "FOLDER/train.tfrecord" } label_map_path: "LABELS" }
+eval_config { num_examples: 40 max_evals: 1 }
+eval_input_reader { tf_record_input_reader { input_path: "FOLDER/eval.tfrecord" } label_map_path: "LABELS" }
+"""
+HYPER = """activation: RELU_6 regularizer { l2_regularizer { weight: 0.00004 } }
+  initializer { truncated_normal_initializer { mean: 0.0 stddev: 0.03 } }
+  batch_norm { train: true scale: true center: true decay: 0.9997 epsilon: 0.001 }"""
+
+
+def main(way, folder, depth, batch, steps):
+    with tempfile.TemporaryDirectory() as scratch:
+        clock = Clock()
+        if way == "model_main":
+            model_main(folder, scratch, depth, batch, steps, clock)
+        else:
+            own(way, folder, scratch, depth, batch, steps, clock)
+    wall = sorted(after - before for before, after in zip(clock.walls[WARM_UP:], clock.walls[WARM_UP + 1 :]))
+    counted = len(clock.walls) - 1 - WARM_UP
+    found = {
+        "seconds": wall[len(wall) // 2],
+        "cpu": (clock.cpus[-1] - clock.cpus[WARM_UP]) / counted,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "loss": clock.loss,
+    }
+    print(json.dumps(found))
+
+
+class Clock(object):
+    def __init__(self):
+        self.walls, self.cpus, self.loss = [], [], None
+
+    def tick(self, loss=None):
+        self.walls.append(time.time())
+        self.cpus.append(time.process_time())
+        self.loss = loss
+
+
+def model_main(folder, scratch, depth, batch, steps, clock):
+    """The Estimator that model_main makes, trained as it trains it, without the evaluation at the end."""
+    import tensorflow as tf
+    from object_detection import model_hparams, model_lib
+
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
+    labels, config = os.path.join(scratch, "labels.pbtxt"), os.path.join(scratch, "pipeline.config")
+    with open(labels, "w") as stream:
+        stream.write("item { id: 1 name: 'thing' }\n")
+    text = STOCK.replace("HYPER", HYPER).replace("DEPTH", repr(depth)).replace("BATCH", str(batch))
+    with open(config, "w") as stream:
+        stream.write(text.replace("FOLDER", folder).replace("LABELS", labels))
+    made = model_lib.create_estimator_and_inputs(
+        run_config=tf.estimator.RunConfig(model_dir=os.path.join(scratch, "model")),
+        hparams=model_hparams.create_hparams(None),
+        pipeline_config_path=config,
+        train_steps=steps,
+    )
+
+    class Hook(tf.estimator.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            clock.tick()
+
+    made["estimator"].train(made["train_input_fn"], hooks=[Hook()], max_steps=steps)
+
+
+def own(way, folder, scratch, depth, batch, steps, clock):
+    import train  # noqa: I001  (first: it sets TensorFlow up)
+
+    import contract
+    import kernels
+    import narration
+
+    contract.emit = lambda *args, **detail: None
+    if way == "kernels":
+        assert kernels.load("x86-64-v3", 2), "this toolchain has no kernels"
+    step = narration.Narration.step
+
+    def timed(self, number, loss, losses, learning_rate):
+        step(self, number, loss, losses, learning_rate)
+        clock.tick(loss)
+
+    narration.Narration.step = timed
+    anchors = {"min_scale": 0.2, "max_scale": 0.95, "aspect_ratios": [1.0, 2.0, 0.5, 3.0, 0.3333], "reduce_lowest": True}
+    model = {
+        "architecture": "ssd_mobilenet_v2",
+        "depth_multiplier": depth,
+        "min_depth": 8,
+        "input_shape": [300, 300, 3],
+        "anchors": anchors,
+    }
+    settings = {
+        "steps": steps,
+        "batch_size": batch,
+        "seed": 1,
+        "optimizer": {"type": "rmsprop", "decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
+        "learning_rate": {"schedule": "constant", "base": 0.004, "warmup_steps": 0},
+        "augmentation": ["horizontal_flip", "random_crop"],
+        "checkpoint_every": 10 ** 6,
+        "progressive": None,
+    }
+    params = {"model": model, "classes": ["thing"]}
+    request = contract.Request("train", params, {"data": folder}, scratch, 2, "n")
+    train.Training(request, settings).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))

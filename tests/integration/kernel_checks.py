@@ -1,0 +1,141 @@
+"""The training kernels beside TensorFlow's own operations in float64, and beside themselves on other threads.
+
+Run by the tf1.15 toolchain's Python with the step code on its path: ``python kernel_checks.py CPU_CLASS THREADS``. The
+last line of standard output is a JSON object: ``cases``, ``worst`` (largest error as a share of the largest value),
+``where`` and ``digest`` (of every number that the kernels gave).
+"""
+
+import hashlib
+import itertools
+import json
+import sys
+
+import graph
+import kernels
+import numpy as np
+from tf1 import tf
+
+SIZES = ((1, 7, 9), (3, 10, 6), (2, 1, 1), (5, 19, 2))
+CHANNELS = ((8, 16), (3, 5), (17, 33), (24, 1))
+KERNELS = ((1, 0), (3, 0), (3, 1), (2, 0))
+MODEL = {
+    "architecture": "ssd_mobilenet_v2",
+    "depth_multiplier": 0.35,
+    "min_depth": 3,
+    "input_shape": [72, 104, 3],
+    "anchors": {"min_scale": 0.2, "max_scale": 0.95, "aspect_ratios": [1.0, 2.0, 0.5], "reduce_lowest": True},
+}
+
+
+def main(cpu_class, threads):
+    tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
+    stock = trained("momentum")
+    assert kernels.load(cpu_class, threads), "this toolchain has no kernels"
+    found, digest = [], hashlib.sha256()
+    for number, case in enumerate(cases()):
+        found += list(errors(number, *case, digest=digest))
+    found += list(root_errors(digest))
+    for optimizer in ("adam", "rmsprop"):
+        for value in trained(optimizer):
+            digest.update(value.tobytes())
+    losses = apart(stock[0], trained("momentum")[0], 1e-3)
+    # Both round float32 in their own ways: one unit in the last place of the weights already moves gradients by 2e-4.
+    assert losses < 1e-3, f"a whole network loses {losses:g} more or less than with TensorFlow's operations"
+    worst, where = max(found)
+    print(json.dumps({"cases": len(found), "worst": worst, "where": where, "digest": digest.hexdigest()}))
+
+
+def cases():
+    every = itertools.product(SIZES, CHANNELS, KERNELS, (1, 2), (0, 1, 2))
+    return list(every)[::3]
+
+
+def errors(number, size, channels, kernel, stride, activation, digest):
+    """Of every output and every gradient of one convolution."""
+    random = np.random.RandomState(number)
+    (inner, outer), (side, depthwise) = channels, kernel
+    out = inner if depthwise else outer
+    values = {
+        "x": random.randn(*size, inner) * 2 + 1,
+        "filter": random.randn(side, side, inner, 1 if depthwise else outer) * 0.3,
+        "center": random.randn(inner),
+        "scale": random.rand(inner) + 0.5,
+        "offset": random.randn(inner) + 1,
+    }
+    names = ["x", "filter"] + (["center", "scale", "offset"] if activation else [])
+    shape = (size[0], -(-size[1] // stride), -(-size[2] // stride), out)
+    given = [random.randn(*shape), random.randn(out), random.randn(out)]
+    answers = []
+    for dtype, convolve in ((tf.float64, reference), (tf.float32, fused)):
+        with tf.Graph().as_default(), tf.compat.v1.Session(config=kernels.session_config(1)) as session:
+            tensors = {name: tf.constant(value, dtype) for name, value in values.items()}
+            outputs = convolve(tensors, stride, activation, depthwise)
+            total = tf.add_n([tf.reduce_sum(y * tf.constant(g, dtype)) for y, g in zip(outputs, given, strict=False)])
+            answers.append(session.run(list(outputs) + tf.gradients(total, [tensors[name] for name in names])))
+    for name, wanted, got in zip(["y", "mean", "variance", *names], *answers, strict=False):
+        digest.update(got.tobytes())
+        # A moment of few numbers can be near zero: it is then as exact as what it was summed from.
+        floor = np.square(answers[0][0]).mean() if name == "variance" else np.abs(answers[0][0]).mean()
+        yield apart(wanted, got, floor if name in ("mean", "variance") else 0.1), f"{name} of case {number}"
+
+
+def reference(tensors, stride, activation, depthwise):
+    x = tensors["x"]
+    if activation:
+        x = (x - tensors["center"]) * tensors["scale"] + tensors["offset"]
+    if activation == 2:
+        x = tf.minimum(tf.maximum(x, 0.0), 6.0)
+    convolve = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d
+    y = convolve(x, tensors["filter"], strides=[1, stride, stride, 1], padding="SAME")
+    mean = tf.reduce_mean(y, [0, 1, 2])
+    return y, mean, tf.reduce_mean((y - mean) ** 2, [0, 1, 2])
+
+
+def fused(tensors, stride, activation, depthwise):
+    nothing = tf.zeros([0])
+    read = [tensors[name] if activation else nothing for name in ("center", "scale", "offset")]
+    return kernels._loaded["ops"].tinsmith_convolution(
+        tensors["x"],
+        *read,
+        filter=tensors["filter"],
+        activation=activation,
+        stride=stride,
+        depthwise=depthwise,
+        propagate=1,
+    )
+
+
+def root_errors(digest):
+    values = np.float32(np.random.RandomState(9).rand(1001) * 10)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        got = session.run(kernels._loaded["ops"].tinsmith_root(tf.constant(values)))
+    digest.update(got.tobytes())
+    assert (got == np.sqrt(values)).all(), "a root that is not correctly rounded"
+    yield 0.0, "root"
+
+
+def apart(wanted, got, floor):
+    return float(np.abs(wanted - got).max() / max(floor, np.abs(wanted).max()))
+
+
+def trained(optimizer):
+    """The losses and the batch moments of a small network after three updates."""
+    settings = {"type": optimizer, "beta1": 0.9, "beta2": 0.999, "decay": 0.9, "momentum": 0.9, "epsilon": 1e-3}
+    built = graph.TrainingGraph(MODEL, ["a", "b"], settings, 1)
+    random = np.random.RandomState(4)
+    with built.session(2) as session:
+        count = len(built.anchors(session))
+        classes = (random.rand(6, count) < 0.02).astype(np.int32)
+        feed = {
+            built.images: random.randint(0, 255, (6, 72, 104, 3)).astype(np.uint8),
+            built.classes: classes,
+            built.offsets: random.randn(6, count, 4).astype(np.float32) * classes[:, :, None],
+            built.learning_rate: 1e-4,
+        }
+        losses = [session.run([built.loss, built.update], feed)[0] for _ in range(3)]
+        moments = session.run(built.moments, feed)
+    return [np.array(losses)] + [moments[name] for name in sorted(moments)]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
