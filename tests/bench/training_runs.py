@@ -102,6 +102,7 @@ def model_main(folder, scratch, depth, batch, steps, clock):
         hparams=model_hparams.create_hparams(None),
         pipeline_config_path=config,
         train_steps=steps,
+        sample_1_of_n_eval_examples=1,
     )
 
     class Hook(tf.estimator.SessionRunHook):

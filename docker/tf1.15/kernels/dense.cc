@@ -34,6 +34,10 @@ struct Window {
   }
 };
 
+bool InsideColumns(const Geometry& geometry, const Window& window) {
+  return window.left >= 0 && window.left + geometry.kernel_width <= geometry.width;
+}
+
 // Calls body(offset of the tap in a panel's row, pixel within the image or -1) for every tap of a window.
 template <class Body>
 void EachTap(const Geometry& geometry, const Window& window, const Body& body) {
@@ -58,17 +62,47 @@ void FillPanel(const Geometry& geometry, Activation& activation, const float* x,
     }
     const Window window(geometry, row);
     const float* image = x + window.image * geometry.in_pixels() * channels;
+    if (activation.plain() && InsideColumns(geometry, window)) {
+      // The taps of a row of the kernel lie side by side.
+      const int64_t run = int64_t{geometry.kernel_width} * channels;
+      for (int i = 0; i < geometry.kernel_height; ++i) {
+        const int y = window.top + i;
+        const float* from = image + (int64_t{y} * geometry.width + window.left) * channels;
+        if (y >= 0 && y < geometry.height) {
+          EachVector(static_cast<int>(run), [&](int at, int lanes) {
+            StoreUpTo(to + i * run + at, LoadUpTo(from + at, lanes), lanes);
+          });
+        } else {
+          memset(to + i * run, 0, run * sizeof(float));
+        }
+      }
+      continue;
+    }
     EachTap(geometry, window, [&](int64_t offset, int64_t place) {
       if (place < 0) {
         memset(to + offset, 0, channels * sizeof(float));
-      } else if (activation.plain()) {
-        memcpy(to + offset, image + place * channels, channels * sizeof(float));
       } else {
         activation.Row(image + place * channels, pixel);
         memcpy(to + offset, pixel, channels * sizeof(float));
       }
     });
   }
+}
+
+// Sums the chunks' gradients of the filter, rows of `out_row` floats, into `dfilter`.
+void SumFilters(const Buffer<float>& filters, int chunks, int64_t taps, int64_t out, int64_t out_row, float* dfilter) {
+  const Chunks rows(taps, Max(1, 4096 / out));
+  ForEachChunk(rows.count, [&](int part) {
+    Buffer<double> sums(out);
+    for (int64_t row = rows.first(part); row < rows.last(part); ++row) {
+      for (int64_t column = 0; column < out; ++column) sums[column] = 0;
+      for (int chunk = 0; chunk < chunks; ++chunk) {
+        const float* from = filters.get() + (chunk * taps + row) * out_row;
+        for (int64_t column = 0; column < out; ++column) sums[column] += from[column];
+      }
+      for (int64_t column = 0; column < out; ++column) dfilter[row * out + column] = static_cast<float>(sums[column]);
+    }
+  });
 }
 
 void PadRows(const float* from, int64_t rows, int64_t columns, float* to, int64_t to_row) {
@@ -171,13 +205,7 @@ void DenseBackward(const Geometry& geometry, Activation& activation, const Given
   if (propagate && !activation.plain()) {
     sums.Finish(given.scale, gradients.dcenter, gradients.dscale, gradients.doffset);
   }
-  for (int64_t row = 0; row < taps; ++row) {
-    for (int64_t column = 0; column < out; ++column) {
-      double sum = 0;
-      for (int chunk = 0; chunk < chunks.count; ++chunk) sum += filters[(chunk * taps + row) * out_row + column];
-      gradients.dfilter[row * out + column] = static_cast<float>(sum);
-    }
-  }
+  SumFilters(filters, chunks.count, taps, out, out_row, gradients.dfilter);
 }
 
 }  // namespace tinsmith

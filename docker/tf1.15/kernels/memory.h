@@ -19,6 +19,7 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   T* get() { return data_; }
+  const T* get() const { return data_; }
   T& operator[](int64_t at) { return data_[at]; }
 
  private:
