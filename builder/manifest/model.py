@@ -24,6 +24,8 @@ SEMVER = rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_WORD}(?:\.{_WORD})*)?$"
 LACKING = {"tf1.12": ("float16", "int8")}
 """Toolchain -> the types of quantization that its converter does not have."""
 
+_WITHOUT_METRICS = ("tf1.12",)
+
 
 def _check_schema(value: int) -> int:
     if value != SCHEMA:
@@ -143,6 +145,9 @@ class Manifest(Part):
             able = ", ".join(name for name in ("tf1.15", "tf1.15-mkl") if kind not in LACKING.get(name, ()))
             message = f"toolchain {self.toolchain.name} cannot convert to {kind}"
             raise refuse(Problem("unsupported", message, f"these can: {able}", ("quantization",)))
+        if self.train.validation is not None and self.toolchain.name in _WITHOUT_METRICS:
+            message = f"toolchain {self.toolchain.name} has no pycocotools, which validation measures with"
+            raise refuse(Problem("unsupported", message, "toolchain: tf1.15, or remove it", ("train", "validation")))
         if isinstance(quantization, Uint8Qat) and quantization.delay >= quantization.steps:
             message = f"delay {quantization.delay} leaves none of the {quantization.steps} steps to rounding"
             raise refuse(Problem("out-of-range", message, "shorten it", ("quantization", "delay")))

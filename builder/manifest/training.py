@@ -4,61 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, Tag, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from builder.manifest.fields import Part, Problem, Seed, case, refuse, tagged, unique
+from builder.manifest.fields import Part, Problem, Seed, refuse, unique
+from builder.manifest.loss import Focal, Loss
 from builder.manifest.shape import InputShape
+from builder.manifest.updates import LearningRate, Optimizer
 from builder.manifest.warmstart import WarmStart
 
-Rate = Annotated[float, Field(gt=0, le=10)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Augmentation = Literal["horizontal_flip", "random_crop", "random_expand", "color"]
-
+Augmentation = Literal["horizontal_flip", "random_crop", "random_expand", "ssd_random_crop", "color"]
 
 CpuClass = Literal["x86-64-v3", "x86-64-v4"]
 
 
-class Adam(Part):
-    """Kingma and Ba, 2014."""
+class Validation(Part):
+    """Pictures held out of the training part, to choose by. Nothing is ever chosen by the evaluation split."""
 
-    type: Literal["adam"]
-    beta1: Annotated[Decay, Field(description="Decay of the mean gradient.")] = 0.9
-    beta2: Annotated[Decay, Field(description="Decay of the mean squared gradient.")] = 0.999
-    epsilon: Annotated[Rate, Field(description="Added to the root of the mean square.")] = 1e-8
-
-
-class RmsProp(Part):
-    """Hinton, 2012, with momentum, as the Object Detection API has it for this network."""
-
-    type: Literal["rmsprop"]
-    decay: Annotated[Decay, Field(description="Decay of the mean squared gradient.")] = 0.9
-    momentum: Annotated[Decay, Field(description="Share of the last update in the next.")] = 0.9
-    epsilon: Annotated[Rate, Field(description="Added to the mean square.")] = 1.0
-
-
-class Momentum(Part):
-    """Stochastic gradient descent with Nesterov's momentum."""
-
-    type: Literal["momentum"]
-    momentum: Annotated[Decay, Field(description="Share of the last update in the next.")] = 0.9
-
-
-Optimizer = Annotated[
-    Annotated[Adam, Tag(case("adam"))]
-    | Annotated[RmsProp, Tag(case("rmsprop"))]
-    | Annotated[Momentum, Tag(case("momentum"))],
-    tagged("type", {name: case(name) for name in ("adam", "rmsprop", "momentum")}),
-]
-
-
-class LearningRate(Part):
-    """How large the steps are, and when."""
-
-    schedule: Annotated[Literal["cosine", "constant"], Field(description="'cosine' falls to 0 at the last step.")] = (
-        "cosine"
-    )
-    base: Annotated[Rate, Field(description="The rate after warm-up.")]
-    warmup_steps: Annotated[int, Field(ge=0, le=10**6, description="Steps of linear growth up to 'base'.")] = 0
+    share: Annotated[float, Field(gt=0, le=0.5, description="Share of the training pictures.")] = 0.15
+    keep: Annotated[
+        Literal["best", "last"], Field(description="Which weights are released: of the best look, or of the last step.")
+    ] = "best"
+    patience: Annotated[
+        int | None, Field(ge=1, le=1000, description="Looks without a better mAP after which training ends early.")
+    ] = None
 
 
 class Progressive(Part):
@@ -79,6 +47,22 @@ class Train(Part):
     )
     optimizer: Annotated[Optimizer, Field(description="How gradients become updates.")]
     learning_rate: Annotated[LearningRate, Field(description="How large the updates are.")]
+    loss: Annotated[Loss, Field(description="What is made small.")] = Focal(type="focal")
+    clip_norm: Annotated[
+        float | None, Field(gt=0, le=10**4, description="Largest norm of all gradients together; 'none' clips nothing.")
+    ] = 10.0
+    ema: Annotated[
+        float | None,
+        Field(
+            gt=0, lt=1, description="Decay of the moving average of the weights that is released instead of the last."
+        ),
+    ] = None
+    validation: Annotated[
+        Validation | None, Field(description="Hold pictures out of training, to end early or keep the best weights.")
+    ] = None
+    evaluate_every: Annotated[
+        int | None, Field(ge=1, le=10**6, description="Steps between looks at the training; eight looks if not given.")
+    ] = None
     augmentation: Annotated[
         tuple[Augmentation, ...],
         Field(description="How training pictures are varied."),
@@ -93,11 +77,26 @@ class Train(Part):
     progressive: Annotated[Progressive | None, Field(description="Begin on smaller pictures, which costs less.")] = None
 
     @model_validator(mode="after")
+    def _one_crop(self) -> Train:
+        others = {"random_crop", "random_expand"}
+        twice = [at for at, name in enumerate(self.augmentation) if name in others]
+        if twice and "ssd_random_crop" in self.augmentation:
+            message = f"{self.augmentation[twice[0]]} and ssd_random_crop both choose what is seen of a picture"
+            raise refuse(Problem("conflict", message, "remove one", ("augmentation", twice[0])))
+        return self
+
+    @model_validator(mode="after")
     def _phases_end(self) -> Train:
         warmup = self.learning_rate.warmup_steps
         if warmup >= self.steps:
             message = f"warmup_steps {warmup} leaves none of the {self.steps} steps"
             raise refuse(Problem("out-of-range", message, "shorten it", ("learning_rate", "warmup_steps")))
+        late = [at for at, drop in enumerate(self.learning_rate.drops) if drop.step >= self.steps]
+        if late:
+            message = f"drop at step {self.learning_rate.drops[late[0]].step} comes after the {self.steps} steps"
+            raise refuse(
+                Problem("out-of-range", message, "an earlier step", ("learning_rate", "drops", late[0], "step"))
+            )
         if self.progressive is not None and self.progressive.steps >= self.steps:
             message = f"progressive leaves none of the {self.steps} steps to whole pictures"
             raise refuse(Problem("out-of-range", message, "shorten it", ("progressive", "steps")))

@@ -19,6 +19,7 @@ from builder.plan.step import KEY_FORMAT, Plan, Step, StepInput, Toolchain
 LITERT = "litert"
 _STEP_THREADS = 2
 
+_TUNING_FIELDS = ("batch_size", "seed", "augmentation", "checkpoint_every", "loss", "clip_norm")
 _NETWORK_FIELDS = ("architecture", "depth_multiplier", "min_depth", "input_shape", "anchors")
 
 
@@ -88,7 +89,7 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
     if aware:
         weights = "qat"
         inferred["float_graph"] = "float-export"
-        tuned = {key: whole["train"][key] for key in ("batch_size", "seed", "augmentation", "checkpoint_every")}
+        tuned = {key: whole["train"][key] for key in _TUNING_FIELDS}
         recipes += [
             _Recipe(
                 "qat",

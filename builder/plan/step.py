@@ -43,9 +43,9 @@ class Step:
     """A piece of work with everything that decides its output bytes; ``key`` is the digest of all of it.
 
     ``module`` is the step code's module that runs; two steps of a plan may run the same one. ``inputs`` are in a fixed
-    order; ``resumable`` steps keep their output folder's ``checkpoints`` when they are stopped. ``memory_mb`` is a limit,
-    not part of the key; ``threads`` is part of it, or None: then the result is the same for any number, and as many are
-    used as there are.
+    order; ``resumable`` steps keep their output folder's ``checkpoints`` when they are stopped. ``memory_mb`` is a
+    limit, not part of the key; ``threads`` is part of it, or None: then the result is the same for any number, and as
+    many are used as there are.
     """
 
     name: str

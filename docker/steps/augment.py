@@ -8,9 +8,10 @@ is the filter of evaluation and of the released model's metadata.
 import math
 
 import numpy as np
+import ssd_crop
 from PIL import Image, ImageOps
 
-NAMES = ("horizontal_flip", "random_crop", "random_expand", "color")
+NAMES = ("horizontal_flip", "random_crop", "random_expand", "ssd_random_crop", "color")
 
 _GREY = (127, 127, 127)
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -22,7 +23,8 @@ def apply(picture, boxes, labels, size, names, random):
 
     ``boxes``: float32 [n, 4], ymin xmin ymax xmax as shares; ``size``: (height, width) of the view; ``names``:
     which of NAMES to use; ``random``: a numpy Generator. Returns (uint8 [height, width, 3], boxes, labels), the
-    boxes as shares of the view, without those whose centre lies outside. Crops follow no box whose label is negative.
+    boxes as shares of the view, without those that are left out of it: whose centre lies outside, or, after
+    ssd_random_crop, of which the window covers too little. Crops follow no box whose label is negative.
     """
     window = (0.0, 0.0, 1.0, 1.0)
     # One choice for both, so that a third of the pictures is always seen whole, as in evaluation.
@@ -31,8 +33,12 @@ def apply(picture, boxes, labels, size, names, random):
         window = crop_window(boxes[labels > 0], random)
     elif "random_expand" in names and 0.5 <= choice < 0.7:
         window = expand_window(random)
+    stay = centred(boxes, window)
+    if "ssd_random_crop" in names:
+        window, least = ssd_crop.window((picture.height, picture.width), boxes[labels > 0], random)
+        stay = ssd_crop.kept(boxes, window, least)
     view = render(picture, window, size)
-    boxes, labels = boxes_in_window(boxes, labels, window)
+    boxes, labels = moved(boxes[stay], window), labels[stay]
     if "horizontal_flip" in names and random.random() < 0.5:
         view = ImageOps.mirror(view)
         boxes = np.stack([boxes[:, 0], 1 - boxes[:, 3], boxes[:, 2], 1 - boxes[:, 1]], axis=1)
@@ -52,7 +58,7 @@ def crop_window(boxes, random):
             continue
         top, left = random.uniform(0, 1 - height), random.uniform(0, 1 - width)
         window = (top, left, top + height, left + width)
-        if len(boxes) == 0 or covered(boxes, window).max() >= least:
+        if len(boxes) == 0 or ssd_crop.covered(boxes, window).max() >= least:
             return window
     return (0.0, 0.0, 1.0, 1.0)
 
@@ -64,22 +70,18 @@ def expand_window(random):
     return (top, left, top + scale, left + scale)
 
 
-def covered(boxes, window):
-    """The share of each box that lies in the window, float [n]."""
-    height = np.minimum(boxes[:, 2], window[2]) - np.maximum(boxes[:, 0], window[0])
-    width = np.minimum(boxes[:, 3], window[3]) - np.maximum(boxes[:, 1], window[1])
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return np.maximum(height, 0) * np.maximum(width, 0) / np.maximum(area, 1e-12)
-
-
-def boxes_in_window(boxes, labels, window):
-    """The boxes whose centre lies in the window, clipped to it, as shares of it; and their labels."""
+def centred(boxes, window):
+    """Which boxes have their centre in the window, bool [n]."""
     top, left, bottom, right = window
     y, x = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-    kept = (y >= top) & (y <= bottom) & (x >= left) & (x <= right)
+    return (y >= top) & (y <= bottom) & (x >= left) & (x <= right)
+
+
+def moved(boxes, window):
+    """The boxes clipped to the window, as shares of it, float32 [n, 4]."""
+    top, left, bottom, right = window
     scale = np.array([bottom - top, right - left] * 2)
-    moved = (boxes[kept] - np.array([top, left] * 2)) / scale
-    return np.clip(moved, 0, 1).astype(np.float32), labels[kept]
+    return np.clip((boxes - np.array([top, left] * 2)) / scale, 0, 1).astype(np.float32)
 
 
 def render(picture, window, size):

@@ -13,8 +13,10 @@ import re
 
 import numpy as np
 
-# step: how many steps are done. state: variable name -> array. rows: the lines of metrics.jsonl so far.
-Checkpoint = collections.namedtuple("Checkpoint", ["step", "state", "rows"])
+# step: how many steps are done. state: variable name -> array. rows: the lines of metrics.jsonl so far. looks: what the
+# training was seen to do (watch.Look). best: the weights that were best so far, name -> array, or None.
+Checkpoint = collections.namedtuple("Checkpoint", ["step", "state", "rows", "looks", "best"])
+Checkpoint.__new__.__defaults__ = ((), None)
 
 KEPT = 2
 _NAME = re.compile(r"step-(\d{8})\.checkpoint")
@@ -25,8 +27,10 @@ def save(folder, checkpoint):
     """Writes the checkpoint into ``folder`` (made if absent) and deletes all but the newest KEPT."""
     os.makedirs(folder, exist_ok=True)
     packed = io.BytesIO()
-    about = json.dumps({"step": checkpoint.step, "rows": checkpoint.rows}, sort_keys=True).encode()
+    about = {"step": checkpoint.step, "rows": checkpoint.rows, "looks": list(checkpoint.looks)}
+    about = json.dumps(dict(about, best=checkpoint.best is not None), sort_keys=True).encode()
     arrays = {"v/" + name: value for name, value in checkpoint.state.items()}
+    arrays.update(("b/" + name, value) for name, value in (checkpoint.best or {}).items())
     np.savez(packed, about=np.frombuffer(about, np.uint8), **arrays)
     data = packed.getvalue()
     path = os.path.join(folder, "step-%08d.checkpoint" % checkpoint.step)
@@ -65,8 +69,10 @@ def _read(path):
         return None
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         about = json.loads(arrays["about"].tobytes().decode())
-        state = {name[2:]: arrays[name] for name in arrays.files if name.startswith("v/")}
-    return Checkpoint(about["step"], state, about["rows"])
+        state, best = (
+            {name[2:]: arrays[name] for name in arrays.files if name.startswith(kind)} for kind in ("v/", "b/")
+        )
+    return Checkpoint(about["step"], state, about["rows"], about["looks"], best if about["best"] else None)
 
 
 def _sync(folder):

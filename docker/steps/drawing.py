@@ -27,7 +27,7 @@ def draw(image, boxes, labels, scores, names):
     image = image.convert("RGB")
     pen = ImageDraw.Draw(image)
     unit = _unit(image.size)
-    font = ImageFont.load_default(size=max(11, 6 * unit))
+    font = _font(max(11, 6 * unit))
     order = sorted(range(len(scores)), key=lambda index: (scores[index], -index))
     for index in order:
         pen.rectangle(_inside(boxes[index], image.size), outline=(0, 0, 0), width=unit + 2)
@@ -66,7 +66,7 @@ def sheet(tiles, title, columns=4, side=320):
 
     Images must already have the size they are to be shown in (see :func:`fitted`), or labels shrink with them.
     """
-    font, small = ImageFont.load_default(size=17), ImageFont.load_default(size=13)
+    font, small = _font(17), _font(13)
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     head, foot = 40, 22
@@ -92,6 +92,14 @@ def png(image):
     stream = io.BytesIO()
     Image.frombytes("RGB", image.size, image.convert("RGB").tobytes()).save(stream, "PNG", compress_level=6)
     return stream.getvalue()
+
+
+def _font(size):
+    """Pillow's own font; before Pillow 10.1, which the TensorFlow 1 toolchains have, it came in one size."""
+    try:
+        return ImageFont.load_default(size=size)
+    except TypeError:
+        return ImageFont.load_default()
 
 
 def _unit(size):

@@ -1,4 +1,4 @@
-"""Detections of given weights on a split, scored: the figure at the end of a training."""
+"""Detections of given weights on pictures, scored: while a training runs and at its end."""
 
 import batches
 import coco_metrics
@@ -6,45 +6,66 @@ import graph
 import kernels
 import numpy as np
 import pipeline
-import records as records_module
 from tf1 import tf
 
+_BATCH = 8
 
-def evaluate(model_params, classes, weights, records, truth, threads, batch_size=8, rewrite=None):
-    """COCO metrics (see ``coco_metrics.evaluate``) of ``weights`` (name -> array) on ``records``.
 
-    ``truth``: COCO ground-truth dict whose image ids are the records' identities. ``rewrite``: a function of the
-    graph, called when it is complete.
+class Evaluator(object):
+    """The network as it will be exported, at one input size, for any number of weights. A context manager.
+
+    ``rewrite``: a function of the graph, called when it is complete.
     """
-    height, width, _ = model_params["input_shape"]
+
+    def __init__(self, model_params, classes, threads, rewrite=None):
+        height, width, _ = model_params["input_shape"]
+        self._size = (height, width)
+        with tf.Graph().as_default() as built:
+            model = pipeline.build_model(model_params, classes, is_training=False)
+            self._images = tf.compat.v1.placeholder(tf.uint8, [None, height, width, 3])
+            shapes = tf.tile([[height, width, 3]], [tf.shape(self._images)[0], 1])
+            normalised = model._feature_extractor.preprocess(tf.cast(self._images, tf.float32))
+            with kernels.substituted(rewrite is None):
+                predicted = model.predict(tf.stop_gradient(normalised), shapes)
+            self._answers = model.postprocess(predicted, shapes)
+            if rewrite is not None:
+                rewrite(built)
+            self._variables = {variable.op.name: variable for variable in tf.compat.v1.global_variables()}
+            self._initialize = tf.compat.v1.global_variables_initializer()
+            self._session = tf.compat.v1.Session(config=kernels.session_config(threads))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._session.close()
+
+    def answers(self, weights, records, pictures):
+        """What ``weights`` (name -> array) find in each of ``records``: [(boxes, scores, classes)], best first.
+
+        boxes float32 [n, 4], ymin xmin ymax xmax as shares of the picture; scores [n]; classes int64 [n], from 0.
+        """
+        self._session.run(self._initialize, graph.assignments(self._variables, weights))
+        found = []
+        for first in range(0, len(records), _BATCH):
+            indices = range(first, min(first + _BATCH, len(records)))
+            batch = batches.whole(records, pictures, indices, self._size)
+            answer = self._session.run(self._answers, {self._images: batch.images})
+            for place in range(len(indices)):
+                count = int(answer["num_detections"][place])
+                names = ("detection_boxes", "detection_scores", "detection_classes")
+                boxes, scores, classes = (answer[name][place][:count] for name in names)
+                found.append((boxes, scores, classes.astype(np.int64)))
+        return found
+
+
+def score(truth, records, answers):
+    """COCO metrics (see ``coco_metrics.evaluate``) of the ``answers`` for ``records``.
+
+    ``truth``: COCO ground-truth dict whose image ids are the records' identities.
+    """
     images = {image["id"]: image for image in truth["images"]}
-    pictures = records_module.Pictures(records)
     rows = []
-    with tf.Graph().as_default():
-        model = pipeline.build_model(model_params, classes, is_training=False)
-        fed = tf.compat.v1.placeholder(tf.uint8, [None, height, width, 3])
-        shapes = tf.tile([[height, width, 3]], [tf.shape(fed)[0], 1])
-        normalised = model._feature_extractor.preprocess(tf.cast(fed, tf.float32))
-        with kernels.substituted(rewrite is None):
-            predicted = model.predict(tf.stop_gradient(normalised), shapes)
-        answers = model.postprocess(predicted, shapes)
-        if rewrite is not None:
-            rewrite(tf.compat.v1.get_default_graph())
-        with tf.compat.v1.Session(config=kernels.session_config(threads)) as session:
-            variables = {variable.op.name: variable for variable in tf.compat.v1.global_variables()}
-            session.run(tf.compat.v1.global_variables_initializer(), graph.assignments(variables, weights))
-            for first in range(0, len(records), batch_size):
-                indices = range(first, min(first + batch_size, len(records)))
-                batch = batches.whole(records, pictures, indices, (height, width))
-                found = session.run(answers, {fed: batch.images})
-                for place, index in enumerate(indices):
-                    count = int(found["num_detections"][place])
-                    rows.extend(
-                        coco_metrics.pixel_rows(
-                            images[records[index].identity],
-                            found["detection_boxes"][place][:count],
-                            found["detection_scores"][place][:count],
-                            found["detection_classes"][place][:count].astype(np.int64),
-                        )
-                    )
+    for record, answer in zip(records, answers):
+        rows.extend(coco_metrics.pixel_rows(images[record.identity], *answer))
     return coco_metrics.evaluate(coco_metrics.load_truth(truth), rows)

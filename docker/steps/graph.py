@@ -3,6 +3,7 @@
 import hashlib
 
 import kernels
+import losses
 import numpy as np
 import optimizers
 import pipeline
@@ -16,30 +17,32 @@ _RANDOM_OPS = ("TruncatedNormal", "RandomUniform", "RandomStandardNormal")
 class TrainingGraph(object):
     """Everything a session needs to train at one input size. Build one a size; variables have the same names.
 
-    ``rewrite`` (a function of the graph) is called when the loss is there and before its gradients are; the network is
-    then built as for inference, with its batch norm at fixed averages.
+    ``params``: the manifest's ``train`` section. ``rewrite`` (a function of the graph) is called when the loss is there
+    and before its gradients are; the network is then built as for inference, with its batch norm at fixed averages.
 
     ``variables``: name -> tf.Variable, weights and optimiser slots; ``weights``: those that a release keeps, with their
     ``shapes`` and the names of the ``trainable`` ones.
-    ``moments``: moving-average variable name -> tensor with that batch's value.
+    ``moments``: moving-average variable name -> tensor with that batch's value. ``averaged``: trained variable's name
+    -> the variable that holds its moving average over the steps; empty unless ``train.ema`` wants it.
     """
 
-    def __init__(self, model_params, classes, optimizer, seed, rewrite=None):
+    def __init__(self, model_params, classes, params, rewrite=None):
         self.graph = tf.Graph()
         with self.graph.as_default():
-            self._build(model_params, classes, optimizer, rewrite)
-            _seed_initializers(self.graph, seed)
+            self._build(model_params, classes, params, rewrite)
+            _seed_initializers(self.graph, params["seed"])
             self.initialize = tf.compat.v1.global_variables_initializer()
         self.graph.finalize()
 
-    def _build(self, model_params, classes, optimizer, rewrite):
+    def _build(self, model_params, classes, params, rewrite):
         height, width, _ = model_params["input_shape"]
         self.size = (height, width)
-        model = pipeline.build_model(model_params, classes, is_training=rewrite is None)
+        model = pipeline.build_model(model_params, classes, is_training=rewrite is None, loss=params["loss"])
         self.images = tf.compat.v1.placeholder(tf.uint8, [None, height, width, 3], "images")
         self.classes = tf.compat.v1.placeholder(tf.int32, [None, None], "classes")
         self.offsets = tf.compat.v1.placeholder(tf.float32, [None, None, 4], "offsets")
         self.learning_rate = tf.compat.v1.placeholder(tf.float32, [], "learning_rate")
+        self.averaging = tf.compat.v1.placeholder_with_default(1.0, [], "averaging")
 
         # Pictures come at the model's size, so of the API's preprocessing only the normalisation is left to do.
         normalised = model._feature_extractor.preprocess(tf.cast(self.images, tf.float32))
@@ -49,7 +52,9 @@ class TrainingGraph(object):
         # Fine-tuning's rewrite looks for TensorFlow's own operations.
         with kernels.substituted(rewrite is None):
             prediction = model.predict(normalised, tf.tile([[height, width, 3]], [batch, 1]))
-        localization, classification = self._losses(model, prediction, len(classes))
+        localization, classification = losses.build(
+            model, prediction, self.classes, self.offsets, len(classes), params["loss"]
+        )
         regularization = tf.add_n(tf.compat.v1.losses.get_regularization_losses())
         self.losses = {"localization": localization, "classification": classification, "regularization": regularization}
         self.loss = localization + classification + regularization
@@ -61,41 +66,38 @@ class TrainingGraph(object):
         self.weights = {v.op.name: v for v in tf.compat.v1.global_variables()}
         self.shapes = {name: tuple(v.shape.as_list()) for name, v in self.weights.items()}
         biases = {name: v for name, v in self.weights.items() if name.endswith("/ClassPredictor/biases")}
-        first = {name: np.full(self.shapes[name], pipeline.CLASS_BIAS, np.float32) for name in biases}
+        bias = pipeline.class_bias(params["loss"])
+        first = {name: np.full(self.shapes[name], bias, np.float32) for name in biases}
         self._first_biases = assignments(biases, first)
-        step = optimizers.optimizer_of(optimizer, self.learning_rate)
+        step = optimizers.optimizer_of(params["optimizer"], self.learning_rate)
         # GATE_GRAPH: no update starts before all gradients are there, or results differ from run to run.
         gradients = step.compute_gradients(
             self.loss, tf.compat.v1.trainable_variables(), gate_gradients=tf.compat.v1.train.Optimizer.GATE_GRAPH
         )
         values, variables = zip(*gradients)
-        values, self.gradient_norm = tf.clip_by_global_norm(values, 10.0)
+        if params["clip_norm"] is not None:
+            values, _ = tf.clip_by_global_norm(values, params["clip_norm"])
         # The weights' penalty is no part of the gradients' graph: without this it may be read after the update.
         with tf.control_dependencies([self.loss]):
             self.update = step.apply_gradients(zip(values, variables))
+        self.averaged = {}
+        if params["ema"] is not None:
+            self._average(variables)
         self.variables = {v.op.name: v for v in tf.compat.v1.global_variables()}
         self.moments = dict(_batch_moments(op) for op in tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS))
 
-    def _losses(self, model, prediction, class_count):
-        """The API's own loss with its target assignment replaced; background is "no class", as focal loss has it."""
-        positive = tf.cast(self.classes > 0, tf.float32)
-        counted = tf.cast(self.classes >= 0, tf.float32)
-        wanted = tf.one_hot(self.classes - 1, class_count)
-        wanted = tf.pad(wanted, [[0, 0], [0, 0], [1, 0]])
-
-        def assigned(*_):
-            return (
-                wanted,
-                tf.ones_like(wanted) * counted[:, :, None],
-                self.offsets,
-                positive,
-                tf.zeros([1, 1], tf.int32),
-            )
-
-        model._assign_targets = assigned
-        model.provide_groundtruth([tf.zeros([1, 4])], [tf.zeros([1, class_count])])
-        losses = model.loss(prediction, None)
-        return losses["Loss/localization_loss"], losses["Loss/classification_loss"]
+    def _average(self, variables):
+        """Moving averages of the trained variables, which follow each update by the share ``averaging``."""
+        following = []
+        for variable in variables:
+            name = variable.op.name
+            first = variable.initialized_value()
+            average = tf.compat.v1.get_variable(name + "/average", initializer=first, trainable=False)
+            self.averaged[name] = average
+            with tf.control_dependencies([self.update]):
+                apart = variable.read_value() - average
+                following.append(tf.compat.v1.assign_add(average, self.averaging * apart))
+        self.update = tf.group(*following)
 
     def session(self, threads):
         """A session that gives the same bits each time."""

@@ -33,6 +33,12 @@ class Narration(object):
         if first or number == self._steps or since >= EVERY_STEPS or now - self._said >= EVERY_SECONDS:
             self._say(number, now, since, loss, losses, learning_rate)
 
+    def look(self, figures, picture):
+        """Adds ``figures`` (name -> number) to the row of the last step; ``picture``: PNG bytes that show it."""
+        self.rows[-1].update(figures)
+        row = dict(figures, step=self.rows[-1]["step"])
+        self._writer.add_summary(_summary(row, picture), row["step"])
+
     def _say(self, number, now, since, loss, losses, learning_rate):
         speed = since / max(now - self._said, 1e-6)  # steps a second
         # The first step also pays for the session's warm-up; a running mean keeps the rest readable.
@@ -69,20 +75,26 @@ def write_rows(path, rows):
             stream.write(json.dumps(row, sort_keys=True, allow_nan=False) + "\n")
 
 
-def write_events(path, rows):
-    """The same figures as a TensorBoard file. Its clock shows a second a step, so that the bytes repeat."""
+def write_events(path, rows, picture):
+    """The same figures as a TensorBoard file, at its last step ``picture`` (PNG bytes, or None).
+
+    Its clock shows a second a step, so that the bytes repeat.
+    """
     with tf.io.TFRecordWriter(path) as writer:
         writer.write(tf.compat.v1.Event(wall_time=0.0, file_version="brain.Event:2").SerializeToString())
         for row in rows:
-            event = tf.compat.v1.Event(wall_time=float(row["step"]), step=row["step"], summary=_summary(row))
+            shown = _summary(row, picture if row is rows[-1] else None)
+            event = tf.compat.v1.Event(wall_time=float(row["step"]), step=row["step"], summary=shown)
             writer.write(event.SerializeToString(deterministic=True))
 
 
-def _summary(row):
-    return tf.compat.v1.Summary(
-        value=[
-            tf.compat.v1.Summary.Value(tag=name, simple_value=value)
-            for name, value in sorted(row.items())
-            if name != "step"
-        ]
-    )
+def _summary(row, picture=None):
+    values = [
+        tf.compat.v1.Summary.Value(tag=name, simple_value=value)
+        for name, value in sorted(row.items())
+        if name != "step"
+    ]
+    if picture is not None:
+        image = tf.compat.v1.Summary.Image(encoded_image_string=picture)
+        values.append(tf.compat.v1.Summary.Value(tag="looks", image=image))
+    return tf.compat.v1.Summary(value=values)

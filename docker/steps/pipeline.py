@@ -15,11 +15,21 @@ from tf1 import tf
 # What a network trained without post-processing in its parameters is evaluated with: nothing is left out.
 _MAX_DETECTIONS = 100
 _NMS = {"mode": "fast", "score_threshold": 1e-8, "iou_threshold": 0.6}
-CLASS_BIAS = -4.0
+# What a loss weighs, and where its class predictions begin.
+_LOSSES = {
+    "focal": "classification_loss { weighted_sigmoid_focal { alpha: %(alpha)r gamma: %(gamma)r } }",
+    "mined": """classification_loss { weighted_sigmoid { } }
+    hard_example_miner { num_hard_examples: 3000 iou_threshold: 0.99 loss_type: CLASSIFICATION
+      max_negatives_per_positive: %(negatives_per_positive)r min_negatives_per_image: %(least_negatives)d }""",
+}
+_CLASS_BIASES = {"focal": -4.0, "mined": 0.0}
+# For graphs that are not trained: the API builds a loss all the same.
+_ANY_LOSS = {"type": "focal", "alpha": 0.5, "gamma": 2.0, "localization_weight": 0.3}
 _SUPPRESSION = {"fast": "use_class_agnostic_nms: true max_classes_per_detection: 1", "regular": ""}
 
 # Focal loss (Lin et al., 2017) in place of hard negatives: mined negatives keep a small network that starts from
-# nothing at one answer for all classes. The bias starts each class at a score of 0.02, as that paper advises.
+# nothing at one answer for all classes. The bias starts each class at a score of 0.02, as that paper advises. Mined
+# negatives are there for whoever wants the published recipe.
 #
 # At a weight of 1 the localisation loss (offsets scaled by ten, four of them) swamps the classes' gradient: measured on
 # the drawn shapes, the class of a positive anchor is right in 0.44 of all cases after 200 steps, at 0.3 in 0.61, at 0.1
@@ -61,9 +71,9 @@ model { ssd {
     use_depthwise: %(separable)s
     conv_hyperparams { %(hyperparams)s } }
   loss {
-    classification_loss { weighted_sigmoid_focal { alpha: 0.5 gamma: 2.0 } }
+    %(loss)s
     localization_loss { weighted_smooth_l1 { } }
-    classification_weight: 1.0 localization_weight: 0.3 }
+    classification_weight: 1.0 localization_weight: %(localization_weight)r }
   normalize_loss_by_num_matches: true
   post_processing {
     batch_non_max_suppression {
@@ -82,11 +92,18 @@ _HYPERPARAMS = """
 """
 
 
-def pipeline_config(model_params, classes, quantization_aware=False):
+def class_bias(loss):
+    """What the class predictions' bias is set to before training with ``loss``, the manifest's ``train.loss``."""
+    return _CLASS_BIASES[loss["type"]]
+
+
+def pipeline_config(model_params, classes, quantization_aware=False, loss=None):
     """The TrainEvalPipelineConfig of a manifest's ``model`` section and its list of class names.
 
-    With ``quantization_aware`` the API's exporters put the rounding to 8 bits into the graph.
+    With ``quantization_aware`` the API's exporters put the rounding to 8 bits into the graph. ``loss``: the manifest's
+    ``train.loss``, where the graph is to be trained.
     """
+    loss = loss or _ANY_LOSS
     height, width, _ = model_params["input_shape"]
     nms = model_params.get("nms", _NMS)
     anchors = model_params["anchors"]
@@ -100,7 +117,9 @@ def pipeline_config(model_params, classes, quantization_aware=False):
         "separable": str(separable).lower(),
         "kernel": 3 if separable else 1,
         "suppression": _SUPPRESSION[nms["mode"]],
-        "class_bias": CLASS_BIAS,
+        "class_bias": class_bias(loss),
+        "loss": _LOSSES[loss["type"]] % loss,
+        "localization_weight": float(loss["localization_weight"]),
         "height": height,
         "width": width,
         "min_depth": model_params["min_depth"],
@@ -115,11 +134,10 @@ def pipeline_config(model_params, classes, quantization_aware=False):
     return text_format.Parse(text, pipeline_pb2.TrainEvalPipelineConfig())
 
 
-def build_model(model_params, classes, is_training):
+def build_model(model_params, classes, is_training, loss=None):
     """The API's DetectionModel (SSDMetaArch), to be called inside the graph that it is for."""
-    return model_builder.build(
-        pipeline_config(model_params, classes).model, is_training=is_training, add_summaries=False
-    )
+    config = pipeline_config(model_params, classes, loss=loss)
+    return model_builder.build(config.model, is_training=is_training, add_summaries=False)
 
 
 def _with_float_classes(suppress):

@@ -8,6 +8,8 @@ import train  # noqa: I001  (first: it sets TensorFlow up)
 
 import contract
 import fakequant
+import records as records_module
+import training
 from tf1 import tf
 
 
@@ -20,13 +22,18 @@ def main(request):
         learning_rate={"schedule": "cosine", "base": quantization["learning_rate"], "warmup_steps": 0},
         optimizer={"type": "adam", "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
         progressive=None,
+        ema=None,
+        validation=None,
+        evaluate_every=None,
     )
     weights = _read(contract.input_path(request, "weights", "model.ckpt"))
+    records = records_module.read(contract.input_path(request, "data", "train.tfrecord"))
     rewrite = fakequant.for_training(quantization["delay"])
-    train.finish(request, FineTuning(request, params, lambda *_: weights, rewrite), fakequant.for_inference)
+    trained = FineTuning(request, params, records, lambda *_: weights, rewrite)
+    train.finish(request, trained, fakequant.for_inference)
 
 
-class FineTuning(train.Training):
+class FineTuning(training.Training):
     """A training whose result must have usable ranges."""
 
     def run(self):

@@ -2,7 +2,8 @@
 
 Its own loop instead of the API's Estimator: seeded, resumable after a kill at any moment with the same bits at
 the end, and never silent. Writes model.ckpt (weights, batch-norm averages measured on training pictures),
-metrics.jsonl, a TensorBoard file and summary.json; running state and live TensorBoard files are in checkpoints/.
+metrics.jsonl, a TensorBoard file, looks.png and summary.json; running state and live TensorBoard files are in
+checkpoints/.
 """
 
 import os
@@ -13,171 +14,111 @@ os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 warnings.simplefilter("ignore")
 
-import batches  # noqa: E402
-import batchnorm  # noqa: E402
-import checkpoints  # noqa: E402
 import contract  # noqa: E402
-import divergence  # noqa: E402
-import graph as graph_module  # noqa: E402
+import drawing  # noqa: E402
 import kernels  # noqa: E402
 import narration  # noqa: E402
 import numpy as np  # noqa: E402
-import phases  # noqa: E402
 import records as records_module  # noqa: E402
-import schedule  # noqa: E402
+import training  # noqa: E402
+import validation  # noqa: E402
 import warmstart  # noqa: E402
 from tf1 import tf  # noqa: E402
 
 try:
     import evaluation
+    import watch
 except ImportError:  # a toolchain without pycocotools
-    evaluation = None
+    evaluation = watch = None
 
 # TensorBoard reads a folder's files with "tfevents" in their names.
 EVENTS = "events.out.tfevents.0.tinsmith"
 
-# Pictures that the batch-norm averages are measured on, at most.
-AVERAGED_PICTURES = 800
-
 
 def main(request):
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
-    init = request.params["train"]["init"]
+    params = request.params["train"]
     if not kernels.load(request.params["cpu_class"], request.threads):
         contract.emit("message", text="no training kernels in this toolchain: TensorFlow's own operations, slower")
 
     def first(shapes, trainable):
-        return warmstart.weights(request, init, shapes, trainable)
+        return warmstart.weights(request, params["init"], shapes, trainable)
 
-    finish(request, Training(request, request.params["train"], None if init["type"] == "none" else first))
+    contract.emit("message", text="reading the training pictures")
+    records = _read(request, "train.tfrecord")
+    records, held = _held(request, records, params)
+    begun = None if params["init"]["type"] == "none" else first
+    finish(request, training.Training(request, params, records, begun, held=held))
 
 
-def finish(request, training, rewrite=None):
-    """Runs ``training`` and writes all that is left of it; ``rewrite`` as for ``evaluation.evaluate``."""
-    weights = training.run()
-    metrics = _evaluate(request, training, weights, rewrite)
-    narration.write_rows(contract.output_path(request, "metrics.jsonl"), training.rows)
-    narration.write_events(contract.output_path(request, "tensorboard", EVENTS), training.rows)
+def finish(request, trained, rewrite=None):
+    """Runs the Training ``trained`` and writes all that is left of it; ``rewrite`` as for ``evaluation.Evaluator``."""
+    weights = trained.run()
+    metrics = _evaluate(request, trained, weights, rewrite)
+    picture = trained.watch and trained.watch.looks and drawing.png(trained.watch.picture())
+    if picture:
+        with open(contract.output_path(request, "looks.png"), "wb") as stream:
+            stream.write(picture)
+    narration.write_rows(contract.output_path(request, "metrics.jsonl"), trained.rows)
+    narration.write_events(contract.output_path(request, "tensorboard", EVENTS), trained.rows, picture or None)
     _save_weights(contract.output_path(request, "model.ckpt"), weights)
-    last = training.rows[-1]
+    last = trained.rows[-1]
     contract.write_json(
         contract.output_path(request, "summary.json"),
         {
-            "steps": training.steps,
-            "pictures": len(training.records),
+            "steps": last["step"],
+            "weights_of_step": (trained.watch and trained.watch.best_step()) or last["step"],
+            "pictures": len(trained.records),
             "final_loss": {name: last[name] for name in ("loss", "localization", "classification", "regularization")},
             "eval": metrics,
         },
     )
 
 
-def _evaluate(request, training, weights, rewrite):
+def _read(request, name):
+    return records_module.read(contract.input_path(request, "data", name))
+
+
+def _held(request, records, params):
+    """(the records to train on, the watch.Held to watch by): pictures held out of training, or of the evaluation split.
+
+    The latter only show how it goes: nothing is chosen by them.
+    """
+    if params["validation"] is not None:
+        if watch is None:
+            raise contract.Failure(
+                "no-metrics",
+                "this toolchain has no pycocotools, which train.validation needs",
+                help="toolchain: tf1.15",
+            )
+        records, out = validation.split(records, params["validation"]["share"], params["seed"])
+        pictures = records_module.Pictures(out)
+        truth = validation.ground_truth(out, pictures, request.params["classes"])
+        return records, watch.Held(out, pictures, truth, "%d pictures held out of training" % len(out), True)
+    if watch is None:
+        return records, None
+    shown = _read(request, "eval.tfrecord")[: watch.MOST_PICTURES]
+    truth = contract.read_json(contract.input_path(request, "data", "eval.json"))
+    wanted = {record.identity for record in shown}
+    truth["images"] = [image for image in truth["images"] if image["id"] in wanted]
+    truth["annotations"] = [row for row in truth["annotations"] if row["image_id"] in wanted]
+    named = "%d pictures of the evaluation split" % len(shown)
+    return records, watch.Held(shown, records_module.Pictures(shown), truth, named, False)
+
+
+def _evaluate(request, trained, weights, rewrite):
     """mAP and mAP@0.5 on the evaluation split; None where the toolchain has no pycocotools (verify measures anyway)."""
     if evaluation is None:
         return None
     contract.emit("progress", stage="evaluating", step=0, steps=1)
     truth = contract.read_json(contract.input_path(request, "data", "eval.json"))
-    held_out = records_module.read(contract.input_path(request, "data", "eval.tfrecord"))
-    found = evaluation.evaluate(
-        training.model, training.classes, weights, held_out, truth, request.threads, rewrite=rewrite
-    )
+    held_out = _read(request, "eval.tfrecord")
+    with evaluation.Evaluator(trained.model, trained.classes, request.threads, rewrite) as evaluator:
+        answers = evaluator.answers(weights, held_out, records_module.Pictures(held_out))
+    found = evaluation.score(truth, held_out, answers)
     contract.emit("progress", stage="evaluating", step=1, steps=1)
     contract.emit("message", text="evaluation split: mAP %.3f, mAP@0.5 %.3f" % (found["map"], found["map50"]))
     return {name: found[name] for name in ("map", "map50")}
-
-
-class Training(object):
-    """One training, from its request to the final weights.
-
-    ``params``: the manifest's ``train`` section. ``first``: a function of the network's shapes by name and the names
-    of the trained variables that gives the arrays to begin with, by name. ``rewrite``: see ``graph.TrainingGraph``;
-    batch norm then stays as ``first`` gives it.
-    """
-
-    def __init__(self, request, params, first=None, rewrite=None):
-        self.model, self.classes, self._params = request.params["model"], request.params["classes"], params
-        self.steps = self._params["steps"]
-        self.rows = []
-        self._first, self._rewrite = first, rewrite
-        self._threads = request.threads
-        self._scratch = contract.output_path(request, contract.SCRATCH)
-        contract.emit("message", text="reading the training pictures")
-        self.records = records_module.read(contract.input_path(request, "data", "train.tfrecord"))
-        self._pictures = records_module.Pictures(self.records)
-        self._stream = batches.Stream(
-            self.records, self._pictures, self._params["batch_size"], self._params["seed"], self._params["augmentation"]
-        )
-
-    def run(self):
-        """Trains from the newest checkpoint, or from the start; returns the final weights by name."""
-        start = checkpoints.latest(self._scratch) or checkpoints.Checkpoint(0, None, [])
-        if start.step:
-            contract.emit("message", text="going on from step %d" % start.step)
-        narrator = narration.Narration(
-            self.steps, self._params["batch_size"], os.path.join(self._scratch, "events"), start.step, start.rows
-        )
-        state, weights, begun = start.state, None, False
-        stretches = phases.plan(self.model, self._params)
-        for phase in stretches:
-            final = phase is stretches[-1]
-            if phase.last <= start.step and not final:
-                continue
-            built = graph_module.TrainingGraph(
-                dict(self.model, input_shape=phase.input_shape),
-                self.classes,
-                self._params["optimizer"],
-                self._params["seed"],
-                self._rewrite,
-            )
-            with built.session(self._threads) as session:
-                if self._first is not None and not begun:
-                    # Also where a checkpoint of this training goes on: what it began with belongs to the result.
-                    first, begun = self._first(built.shapes, built.trainable), True
-                    if state is None:
-                        built.begin(session, first)
-                if state is not None:
-                    built.restore(session, state)
-                self._steps(built, session, range(max(phase.first, start.step), phase.last), narrator)
-                state = built.state(session)
-                if final:
-                    weights = self._finished(built, session)
-        narrator.close()
-        self.rows = narrator.rows
-        return weights
-
-    def _steps(self, built, session, numbers, narrator):
-        anchors = built.anchors(session)
-        narrator.resumed_clock()
-
-        def make(number):
-            return built.feed(self._stream.batch(number, built.size), anchors)
-
-        for number, feed in zip(numbers, batches.prefetch(make, numbers)):
-            rate = schedule.learning_rate(self._params["learning_rate"], number, self.steps)
-            feed[built.learning_rate] = rate
-            loss, losses = session.run([built.loss, built.losses, built.update], feed)[:2]
-            done = number + 1
-            divergence.check_loss(loss, done, rate)
-            narrator.step(done, float(loss), {name: float(value) for name, value in losses.items()}, rate)
-            if done % self._params["checkpoint_every"] == 0 or done == self.steps:
-                narrator.flush()
-                checkpoints.save(self._scratch, checkpoints.Checkpoint(done, built.state(session), narrator.rows))
-
-    def _finished(self, built, session):
-        """The weights by name, with their batch-norm averages measured."""
-        weights = session.run(built.weights)
-        if self._rewrite is None:
-            contract.emit("message", text="measuring batch-norm averages")
-            weights.update(batchnorm.averages(built, session, self._calm_batches(built.size)))
-        divergence.check_weights(weights, self.steps)
-        return weights
-
-    def _calm_batches(self, size):
-        """The first training pictures as evaluation sees them, in batches of the training's size."""
-        batch_size = self._params["batch_size"]
-        for first in range(0, min(len(self.records), AVERAGED_PICTURES), batch_size):
-            indices = [index % len(self.records) for index in range(first, first + batch_size)]
-            yield batches.whole(self.records, self._pictures, indices, size)
 
 
 def _save_weights(prefix, weights):
