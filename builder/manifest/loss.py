@@ -24,9 +24,9 @@ class Mined(Part):
     """The hardest background anchors of each picture, as many as objects want (Liu et al., SSD, 2016)."""
 
     type: Literal["mined"]
-    negatives_per_positive: Annotated[Weight, Field(description="Background anchors for each anchor on an object.")] = (
-        3.0
-    )
+    negatives_per_positive: Annotated[
+        int, Field(ge=1, le=100, description="Background anchors for each anchor on an object.")
+    ] = 3
     least_negatives: Annotated[int, Field(ge=0, le=1000, description="Background anchors a picture, at least.")] = 3
     localization_weight: Annotated[Weight, Field(description="Weight of boxes beside classes.")] = 1.0
 

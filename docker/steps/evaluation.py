@@ -1,7 +1,6 @@
-"""Detections of given weights on pictures, scored: while a training runs and at its end."""
+"""Detections of given weights on pictures: while a training runs and at its end."""
 
 import batches
-import coco_metrics
 import graph
 import kernels
 import numpy as np
@@ -57,15 +56,3 @@ class Evaluator(object):
                 boxes, scores, classes = (answer[name][place][:count] for name in names)
                 found.append((boxes, scores, classes.astype(np.int64)))
         return found
-
-
-def score(truth, records, answers):
-    """COCO metrics (see ``coco_metrics.evaluate``) of the ``answers`` for ``records``.
-
-    ``truth``: COCO ground-truth dict whose image ids are the records' identities.
-    """
-    images = {image["id"]: image for image in truth["images"]}
-    rows = []
-    for record, answer in zip(records, answers):
-        rows.extend(coco_metrics.pixel_rows(images[record.identity], *answer))
-    return coco_metrics.evaluate(coco_metrics.load_truth(truth), rows)

@@ -20,7 +20,7 @@ _LOSSES = {
     "focal": "classification_loss { weighted_sigmoid_focal { alpha: %(alpha)r gamma: %(gamma)r } }",
     "mined": """classification_loss { weighted_sigmoid { } }
     hard_example_miner { num_hard_examples: 3000 iou_threshold: 0.99 loss_type: CLASSIFICATION
-      max_negatives_per_positive: %(negatives_per_positive)r min_negatives_per_image: %(least_negatives)d }""",
+      max_negatives_per_positive: %(negatives_per_positive)d min_negatives_per_image: %(least_negatives)d }""",
 }
 _CLASS_BIASES = {"focal": -4.0, "mined": 0.0}
 # For graphs that are not trained: the API builds a loss all the same.

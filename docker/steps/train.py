@@ -26,10 +26,11 @@ import warmstart  # noqa: E402
 from tf1 import tf  # noqa: E402
 
 try:
+    import coco_metrics
     import evaluation
     import watch
 except ImportError:  # a toolchain without pycocotools
-    evaluation = watch = None
+    coco_metrics = evaluation = watch = None
 
 # TensorBoard reads a folder's files with "tfevents" in their names.
 EVENTS = "events.out.tfevents.0.tinsmith"
@@ -115,7 +116,7 @@ def _evaluate(request, trained, weights, rewrite):
     held_out = _read(request, "eval.tfrecord")
     with evaluation.Evaluator(trained.model, trained.classes, request.threads, rewrite) as evaluator:
         answers = evaluator.answers(weights, held_out, records_module.Pictures(held_out))
-    found = evaluation.score(truth, held_out, answers)
+    found = coco_metrics.score(truth, [record.identity for record in held_out], answers)
     contract.emit("progress", stage="evaluating", step=1, steps=1)
     contract.emit("message", text="evaluation split: mAP %.3f, mAP@0.5 %.3f" % (found["map"], found["map50"]))
     return {name: found[name] for name in ("map", "map50")}

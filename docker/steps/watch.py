@@ -2,10 +2,10 @@
 
 import collections
 
+import coco_metrics
 import contract
 import degenerate
 import divergence
-import evaluation
 import watch_sheet
 
 # What is looked at. records: as of ``records``; truth: COCO dict; named: what to call them; chosen_by: whether they may
@@ -42,7 +42,7 @@ class Watch(object):
         """Scores ``weights`` after ``step`` steps; ``final``: whether at the model's own input size."""
         held = self._held
         answers = evaluator.answers(weights, held.records, held.pictures)
-        found = evaluation.score(held.truth, held.records, answers)
+        found = coco_metrics.score(held.truth, [record.identity for record in held.records], answers)
         verdict = degenerate.judge(answers, held.truth)
         shown = [_plain(answer) for answer in answers[:_SHOWN]]
         look = Look(step, found["map"], found["map50"], verdict["reason"], final, shown)

@@ -129,7 +129,12 @@ def own(way, folder, scratch, depth, batch, steps, clock):
         clock.tick(loss)
 
     narration.Narration.step = timed
-    anchors = {"min_scale": 0.2, "max_scale": 0.95, "aspect_ratios": [1.0, 2.0, 0.5, 3.0, 0.3333], "reduce_lowest": True}
+    anchors = {
+        "min_scale": 0.2,
+        "max_scale": 0.95,
+        "aspect_ratios": [1.0, 2.0, 0.5, 3.0, 0.3333],
+        "reduce_lowest": True,
+    }
     model = {
         "architecture": "ssd_mobilenet_v2",
         "depth_multiplier": depth,
@@ -144,7 +149,7 @@ def own(way, folder, scratch, depth, batch, steps, clock):
         "optimizer": {"type": "rmsprop", "decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
         "learning_rate": {"schedule": "constant", "base": 0.004, "warmup_steps": 0},
         "augmentation": ["horizontal_flip", "random_crop"],
-        "checkpoint_every": 10 ** 6,
+        "checkpoint_every": 10**6,
         "progressive": None,
     }
     params = {"model": model, "classes": ["thing"]}

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builder.engine.docker import DockerEngine
+from builder.engine.virtualenv import ensure_environment
 from builder.errors import NoEngine
+from builder.lock.toolchains import resolve_toolchain
+from builder.resources import steps_folder, toolchain_folder
+from builder.settings import cache_folder
+from tests.fakes import Events
 
 TINSMITH = [sys.executable, "-c", "from builder.cli import main; main()"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +79,21 @@ def project(folder: Path) -> Run:
     run = runner(folder)
     run("lock", "manifests/tiny.yaml")
     return run
+
+
+def in_toolchain(script: str, *words: str) -> Any:
+    """What ``script`` of this folder prints as its last line, JSON, run by the tf1.15 toolchain's Python."""
+    folder = ensure_environment(resolve_toolchain("tf1.15"), toolchain_folder("tf1.15"), cache_folder(), Events())
+    done = subprocess.run(
+        [str(folder / "bin" / "python"), str(Path(__file__).with_name(script)), *words],
+        env={**os.environ, "PYTHONPATH": str(steps_folder()), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="session")

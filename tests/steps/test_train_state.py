@@ -17,8 +17,17 @@ def test_a_checkpoint_comes_back_with_the_same_bits(tmp_path):
     checkpoints.save(str(tmp_path), checkpoint(7))
     found = checkpoints.latest(str(tmp_path))
     assert found.step == 7 and found.rows == [{"step": 7, "loss": 0.1}]
+    assert found.looks == [] and found.best is None
     assert found.state["a/b"].tobytes() == checkpoint(7).state["a/b"].tobytes()
     assert found.state["c"].dtype == np.float32 and float(found.state["c"]) == 7.5
+
+
+def test_a_checkpoint_keeps_the_best_weights_and_the_looks(tmp_path):
+    best = {"a/b": np.arange(3, dtype=np.float32)}
+    checkpoints.save(str(tmp_path), checkpoint(7)._replace(looks=[(5, 0.25, None)], best=best))
+    found = checkpoints.latest(str(tmp_path))
+    assert found.looks == [[5, 0.25, None]] and sorted(found.state) == ["a/b", "c"]
+    assert list(found.best) == ["a/b"] and found.best["a/b"].tobytes() == best["a/b"].tobytes()
 
 
 def test_two_are_kept_and_a_broken_one_is_passed_over(tmp_path):
@@ -47,6 +56,21 @@ def test_learning_rate():
     assert rates[10:] == sorted(rates[10:], reverse=True)
     constant = {"schedule": "constant", "base": 0.4, "warmup_steps": 0}
     assert {schedule.learning_rate(constant, step, 5) for step in range(5)} == {0.4}
+
+
+def test_a_rate_that_falls_in_steps():
+    drops = [{"step": 40, "factor": 0.1}, {"step": 80, "factor": 0.5}]
+    steps = {"schedule": "steps", "base": 0.4, "warmup_steps": 3, "drops": drops}
+    rates = [schedule.learning_rate(steps, step, 100) for step in range(100)]
+    assert rates[:4] == pytest.approx([0.1, 0.2, 0.3, 0.4]) and set(rates[3:40]) == {0.4}
+    assert set(rates[40:80]) == {0.4 * 0.1} and set(rates[80:]) == {0.4 * 0.1 * 0.5}
+
+
+def test_the_average_of_the_weights_follows_fast_at_first():
+    assert schedule.averaging(0.999, 0) == pytest.approx(0.9)
+    assert schedule.averaging(0.999, 10**6) == pytest.approx(0.001)
+    shares = [schedule.averaging(0.99, step) for step in range(2000)]
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_phases():
