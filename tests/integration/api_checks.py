@@ -1,8 +1,8 @@
 """The trainer beside the Object Detection API's own code, on the same predictions and pictures.
 
 Run by the tf1.15 toolchain's Python with the step code on its path. The last line of standard output is a JSON object:
-``loss`` and ``gradient`` (largest relative difference between the API's mined losses and ours), ``positives`` (anchors on
-objects in what was compared), ``crops``: name -> the largest distance between the two cumulative distributions, and
+``loss`` and ``gradient`` (largest relative difference between the API's mined losses and ours), ``positives`` (anchors
+on objects in what was compared), ``crops``: name -> the largest distance between the two cumulative distributions, and
 ``kept``: the mean number of boxes left in a crop, theirs and ours.
 """
 
@@ -22,8 +22,8 @@ MODEL = {
     "depth_multiplier": 0.25,
     "min_depth": 8,
     "input_shape": [300, 300, 3],
-    "anchors": {"min_scale": 0.2, "max_scale": 0.95, "aspect_ratios": [1.0, 2.0, 0.5, 3.0, 0.3333], "reduce_lowest": True},
-}  # fmt: skip
+    "anchors": {"min_scale": 0.2, "max_scale": 0.95, "aspect_ratios": [1.0, 2.0, 0.5, 3.0], "reduce_lowest": True},
+}
 MINED = {"type": "mined", "negatives_per_positive": 3, "least_negatives": 3, "localization_weight": 1.0}
 CLASSES = ["a", "b", "c"]
 CROPS = 3000

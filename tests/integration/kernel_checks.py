@@ -70,9 +70,9 @@ def errors(number, size, channels, kernel, stride, activation, digest):
         with tf.Graph().as_default(), tf.compat.v1.Session(config=kernels.session_config(1)) as session:
             tensors = {name: tf.constant(value, dtype) for name, value in values.items()}
             outputs = convolve(tensors, stride, activation, depthwise)
-            total = tf.add_n([tf.reduce_sum(y * tf.constant(g, dtype)) for y, g in zip(outputs, given, strict=False)])
+            total = tf.add_n([tf.reduce_sum(y * tf.constant(g, dtype)) for y, g in zip(outputs, given)])
             answers.append(session.run(list(outputs) + tf.gradients(total, [tensors[name] for name in names])))
-    for name, wanted, got in zip(["y", "mean", "variance", *names], *answers, strict=False):
+    for name, wanted, got in zip(["y", "mean", "variance", *names], *answers):
         digest.update(got.tobytes())
         # A moment of few numbers can be near zero: it is then as exact as what it was summed from.
         floor = np.square(answers[0][0]).mean() if name == "variance" else np.abs(answers[0][0]).mean()
@@ -121,7 +121,9 @@ def apart(wanted, got, floor):
 def trained(optimizer):
     """The losses and the batch moments of a small network after three updates."""
     settings = {"type": optimizer, "beta1": 0.9, "beta2": 0.999, "decay": 0.9, "momentum": 0.9, "epsilon": 1e-3}
-    built = graph.TrainingGraph(MODEL, ["a", "b"], settings, 1)
+    loss = {"type": "focal", "alpha": 0.5, "gamma": 2.0, "localization_weight": 0.3}
+    params = {"optimizer": settings, "seed": 1, "loss": loss, "clip_norm": 10.0, "ema": None}
+    built = graph.TrainingGraph(MODEL, ["a", "b"], params)
     random = np.random.RandomState(4)
     with built.session(2) as session:
         count = len(built.anchors(session))
