@@ -4,11 +4,11 @@ The last line of standard output is a JSON list of objects: ``step``, ``map`` an
 with batch-norm averages measured on the training pictures, and, for model_main, ``as_is``: the same two with its own.
 """
 
-import json
+import json  # noqa: I001  (train comes first of its own: it sets TensorFlow up)
 import os
 import sys
 
-import train  # noqa: F401, I001  (first: it sets TensorFlow up)
+import train  # noqa: F401
 
 import batches
 import batchnorm
