@@ -49,7 +49,7 @@ class Train(Part):
     learning_rate: Annotated[LearningRate, Field(description="How large the updates are.")]
     loss: Annotated[Loss, Field(description="What is made small.")] = Focal(type="focal")
     clip_norm: Annotated[
-        float | None, Field(gt=0, le=10**4, description="Largest norm of all gradients together; 'none' clips nothing.")
+        float, Field(ge=0, le=10**4, description="Largest norm of all gradients together; 0 clips nothing.")
     ] = 10.0
     ema: Annotated[
         float | None,

@@ -75,7 +75,7 @@ class TrainingGraph(object):
             self.loss, tf.compat.v1.trainable_variables(), gate_gradients=tf.compat.v1.train.Optimizer.GATE_GRAPH
         )
         values, variables = zip(*gradients)
-        if params["clip_norm"] is not None:
+        if params["clip_norm"]:
             values, _ = tf.clip_by_global_norm(values, params["clip_norm"])
         # The weights' penalty is no part of the gradients' graph: without this it may be read after the update.
         with tf.control_dependencies([self.loss]):

@@ -105,7 +105,7 @@ def recipe(settings):
         "optimizer": {"type": "rmsprop", "decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
         "learning_rate": {"schedule": "cosine", "base": settings["base"], "warmup_steps": 0, "drops": []},
         "loss": LOSS,
-        "clip_norm": None,
+        "clip_norm": 0.0,
         "ema": None,
         "validation": None,
         "evaluate_every": settings["every"],

@@ -373,3 +373,67 @@ def test_every_field_of_the_schema_is_described() -> None:
 def test_the_reference_is_that_of_the_types() -> None:
     page = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
     assert page.endswith(markdown()), "run: make reference"
+
+
+def with_train(part: str) -> str:
+    return edited(("batch_size: 24", "batch_size: 24\n  " + part))
+
+
+def test_how_a_training_learns_can_be_said() -> None:
+    train = loads(
+        with_train(
+            "loss: {type: mined, negatives_per_positive: 4}\n  ema: 0.99\n  clip_norm: 0.0\n  evaluate_every: 50\n"
+            "  validation: {share: 0.2, patience: 3}"
+        ).replace("schedule: cosine", "schedule: steps, drops: [{step: 700}, {step: 900, factor: 0.5}]"),
+        "m.yaml",
+    ).only.train
+    assert train.loss.type == "mined" and train.loss.localization_weight == 1.0
+    assert train.clip_norm == 0 and train.ema == 0.99 and train.evaluate_every == 50
+    assert train.validation is not None and train.validation.keep == "best" and train.validation.patience == 3
+    assert [(drop.step, drop.factor) for drop in train.learning_rate.drops] == [(700, 0.1), (900, 0.5)]
+
+
+def test_defaults_of_a_training() -> None:
+    train = loads(BASE, "m.yaml").only.train
+    assert train.loss.type == "focal" and train.loss.localization_weight == 0.3
+    assert train.clip_norm == 10.0 and train.ema is None and train.validation is None
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("loss: {type: fokal}", [("unknown-value", "fokal")]),
+        ("loss: {type: focal, negatives_per_positive: 3}", [("unknown-key", "negatives_per_positive")]),
+        ("loss: {type: mined, negatives_per_positive: 0}", [("out-of-range", "0")]),
+        ("ema: 1.0", [("out-of-range", "1.0")]),
+        ("clip_norm: -1", [("out-of-range", "-1")]),
+        ("validation: {share: 0.9}", [("out-of-range", "0.9")]),
+        ("validation: {keep: first}", [("unknown-value", "first")]),
+        ("validation: {patience: 0}", [("out-of-range", "0")]),
+    ],
+)
+def test_mistakes_in_how_a_training_learns(part: str, expected: list[tuple[str, str]]) -> None:
+    assert found(with_train(part)) == expected
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("schedule: steps", [("missing-key", "{schedule: steps, base: 0.004, warmup_steps: 50}")]),
+        ("schedule: constant, drops: [{step: 5}]", [("no-effect", "[{step: 5}]")]),
+        ("schedule: steps, drops: [{step: 500}, {step: 400}]", [("out-of-range", "{step: 400}")]),
+        ("schedule: steps, drops: [{step: 5000}]", [("out-of-range", "5000")]),
+        ("schedule: steps, drops: [{step: 50, factor: 2.0}]", [("out-of-range", "2.0")]),
+    ],
+)
+def test_a_rate_that_falls_must_fall_in_order(schedule: str, expected: list[tuple[str, str]]) -> None:
+    assert found(edited(("schedule: cosine", schedule))) == expected
+
+
+def test_one_crop_is_enough_and_tf1_12_cannot_validate() -> None:
+    augmentation = re.search(r"augmentation: \[(.*?)\]", BASE)
+    assert augmentation is not None
+    text = BASE.replace(augmentation[1], "horizontal_flip, random_crop, ssd_random_crop")
+    assert found(text) == [("conflict", "random_crop")]
+    text = with_train("validation: {share: 0.2}").replace("toolchain: tf1.15", "toolchain: tf1.12")
+    assert [code for code, _ in found(text)] == ["unsupported"]
