@@ -33,7 +33,7 @@ acceptance: $(READY)  ## Train on the raccoon photographs: half an hour on two c
 bench: $(DEV)  ## Speeds beside a peer's, in the same run: reading annotations, reading pictures, training
 	$(BIN)/python -m tests.bench.coco_size
 	$(BIN)/python -m tests.bench.jpegs
-	$(BIN)/python -m tests.bench.training
+	$(BIN)/python -m tests.bench.training_speed
 
 fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within a second each
 	$(BIN)/python -m tests.fuzz.manifests

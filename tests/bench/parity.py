@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.photographs import ingested
-from tests.bench.training import add_arguments, score, settings_of, train
+from tests.bench.training_speed import add_arguments, score, settings_of, train
 
 WAYS = ("model_main", "kernels")
 

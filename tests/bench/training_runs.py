@@ -42,6 +42,7 @@ model { ssd {
 } }
 train_config {
   batch_size: BATCH
+  keep_checkpoint_every_n_hours: 0.0001
   optimizer { rms_prop_optimizer {
     learning_rate { cosine_decay_learning_rate { learning_rate_base: BASE total_steps: STEPS
       warmup_learning_rate: 0.0 warmup_steps: 0 } }

@@ -5,7 +5,7 @@ published configuration: stock ``model_main``; this project's loop in TensorFlow
 ``tf1.15-mkl``, and with the kernels. Seconds are a step's wall clock, the median over the steps after the first five;
 CPU seconds and peak memory are of the whole process. Then one training of each with its mAP over time.
 
-    python -m tests.bench.training [--photographs FOLDER --object NAME] [--depth 0.25] [--rounds 3] [--steps 25]
+    python -m tests.bench.training_speed [--photographs FOLDER --object NAME] [--depth 0.25] [--rounds 3] [--steps 25]
 """
 
 from __future__ import annotations
