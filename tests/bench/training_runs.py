@@ -1,8 +1,9 @@
 """One training for tests/bench, by a toolchain's Python: ``training_runs.py WAY FOLDER OUT SETTINGS``.
 
-FOLDER holds what ingest wrote of photographs of one class; SETTINGS is a JSON object: ``depth``, ``size``, ``batch``,
-``steps``, ``seed``, ``base`` (of the cosine of the learning rate) and ``every``, steps between checkpoints, or null.
-The last line of standard output is a JSON object. What is trained is left in OUT for ``scoring_runs.py``.
+FOLDER holds what ingest wrote of photographs of one class; SETTINGS is a JSON object: ``depth``, ``least`` (channels
+of a layer), ``size``, ``batch``, ``steps``, ``seed``, ``base`` (of the learning rate's cosine) and ``every``, steps
+between checkpoints, or null. The last line of standard output is a JSON object. What is trained is left in OUT for
+``scoring_runs.py``.
 """
 
 import json
@@ -27,7 +28,7 @@ model { ssd {
   box_predictor { convolutional_box_predictor {
     min_depth: 0 max_depth: 0 num_layers_before_predictor: 0 use_dropout: false kernel_size: 1 box_code_size: 4
     apply_sigmoid_to_scores: false conv_hyperparams { HYPER } } }
-  feature_extractor { type: "ssd_mobilenet_v2" min_depth: 8 depth_multiplier: DEPTH conv_hyperparams { HYPER } }
+  feature_extractor { type: "ssd_mobilenet_v2" min_depth: LEAST depth_multiplier: DEPTH conv_hyperparams { HYPER } }
   loss {
     classification_loss { weighted_sigmoid { } }
     localization_loss { weighted_smooth_l1 { } }
@@ -91,7 +92,7 @@ def network(settings):
     return {
         "architecture": "ssd_mobilenet_v2",
         "depth_multiplier": settings["depth"],
-        "min_depth": 8,
+        "min_depth": settings["least"],
         "input_shape": [settings["size"], settings["size"], 3],
         "anchors": ANCHORS,
     }
@@ -126,7 +127,7 @@ def model_main(way, folder, out, settings, clock):
     with open(labels, "w") as stream:
         stream.write("item { id: 1 name: 'thing' }\n")
     values = {"HYPER": HYPER, "FOLDER": folder, "LABELS": labels}
-    values.update((name.upper(), repr(settings[name])) for name in ("depth", "size", "batch", "base", "steps"))
+    values.update((name.upper(), repr(settings[name])) for name in ("depth", "least", "size", "batch", "base", "steps"))
     text = STOCK
     for name, value in values.items():
         text = text.replace(name, value)

@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photographs", help="a Pascal VOC folder (images/, annotations/); made ones without it")
     parser.add_argument("--object", default="thing", help="the class in them")
     parser.add_argument("--depth", type=float, default=0.25)
+    parser.add_argument("--least", type=int, default=16, help="least channels of a layer")
     parser.add_argument("--size", type=int, default=300)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--base", type=float, default=0.008, help="learning rate, where its cosine begins")
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(asked: argparse.Namespace, steps: int, every: int | None = None, seed: int = 1) -> dict[str, Any]:
     """The settings of ``training_runs.py``."""
-    chosen = {name: getattr(asked, name) for name in ("depth", "size", "batch", "base")}
+    chosen = {name: getattr(asked, name) for name in ("depth", "least", "size", "batch", "base")}
     return {**chosen, "steps": steps, "every": every, "seed": seed}
 
 
