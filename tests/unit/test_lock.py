@@ -115,9 +115,9 @@ def test_a_missing_lock(path: Path) -> None:
 
 def test_a_lock_of_other_values_is_stale_but_comments_do_not_count(path: Path) -> None:
     lock = make(path)
-    replace(path, "steps: 1000", "steps: 1000  # words")
+    replace(path, "steps: 3000", "steps: 3000  # words")
     check_lock(load(path), lock, path)
-    replace(path, "steps: 1000", "steps: 1001")
+    replace(path, "steps: 3000", "steps: 3001")
     assert misfit(path, lock) == [("stale-lock", 4, 7)]
 
 
@@ -188,7 +188,7 @@ def test_a_commit_that_is_locked_needs_no_data_to_lock_again(path: Path, tmp_pat
     copy = tmp_path / "data" / "owls"
     lock = make(path, {"owls": copy})
     write_lock(lock, lock_path(path))
-    replace(path, "steps: 1000", "steps: 1001")
+    replace(path, "steps: 3000", "steps: 3001")
     again = make(path)
     assert again.dataset == lock.dataset and again.manifest_digest != lock.manifest_digest
     (copy / "images" / "b.jpg").write_text("not in the commit")
