@@ -101,40 +101,55 @@ Phase PhaseOf(const Geometry& geometry, int first) {
   return phase;
 }
 
-// The input's gradient for one row and one vector of channels, to `gradient` [pixel][lane].
-void GradientRow(const Geometry& geometry, Rows& dout, const Seen* seen, int count, const float* taps, int vector,
-                 float* gradient) {
-  for (int first = 0; first < geometry.stride; ++first) {
-    const Phase phase = PhaseOf(geometry, first);
-    for (int pixel = first, step = 0; pixel < geometry.width; pixel += geometry.stride, ++step) {
-      Vector sum = Zero();
-      for (int row = 0; row < count; ++row) {
-        const float* from = dout.At(seen[row].slot, vector, step);
-        for (int column = 0; column < phase.columns; ++column) {
-          const int tap = seen[row].tap * 3 + phase.column[column];
-          sum = MultiplyAdd(Load(from + phase.place[column] * kLanes), Load(taps + tap * kLanes), sum);
-        }
+// What goes backward through one row of the input and one vector of channels.
+struct BackwardRow {
+  const float* active;    // [pixel][lane]
+  const float* given[3];  // rows of the output's gradient that saw it, [pixel][lane], margin included
+  int tap[3];             // the rows of the filter through which they did
+  const float* taps;      // [tap][lane]
+  float* sums;            // the filter's gradient, [tap][lane]: the row's share is added
+  float* gradient;        // the input's gradient, [pixel][lane]: written
+};
+
+// For one column phase, which begins at pixel `first`. Each gradient that is loaded serves both results.
+template <int kRows, int kColumns>
+void Backward(const Geometry& geometry, const BackwardRow& row, const Phase& phase, int first) {
+  Vector own[kRows][kColumns], taps[kRows][kColumns];
+  for (int i = 0; i < kRows; ++i) {
+    for (int column = 0; column < kColumns; ++column) {
+      own[i][column] = Zero();
+      taps[i][column] = Load(row.taps + (row.tap[i] * 3 + phase.column[column]) * kLanes);
+    }
+  }
+  for (int pixel = first, step = 0; pixel < geometry.width; pixel += geometry.stride, ++step) {
+    const Vector input = Load(row.active + int64_t{pixel} * kLanes);
+    Vector sum = Zero();
+    for (int i = 0; i < kRows; ++i) {
+      for (int column = 0; column < kColumns; ++column) {
+        const Vector given = Load(row.given[i] + (step + phase.place[column]) * kLanes);
+        own[i][column] = MultiplyAdd(input, given, own[i][column]);
+        sum = MultiplyAdd(given, taps[i][column], sum);
       }
-      Store(gradient + int64_t{pixel} * kLanes, sum);
+    }
+    Store(row.gradient + int64_t{pixel} * kLanes, sum);
+  }
+  for (int i = 0; i < kRows; ++i) {
+    for (int column = 0; column < kColumns; ++column) {
+      float* to = row.sums + (row.tap[i] * 3 + phase.column[column]) * kLanes;
+      Store(to, Load(to) + own[i][column]);
     }
   }
 }
 
-// Adds one row's share of the filter's gradient, of one vector of channels, to `sums` [tap][lane].
-template <int kColumns>
-void FilterRow(const Geometry& geometry, const float* active, const float* dout, int first, const Phase& phase,
-               int filter_row, float* sums) {
-  Vector own[kColumns];
-  for (int column = 0; column < kColumns; ++column) own[column] = Zero();
-  for (int pixel = first, step = 0; pixel < geometry.width; pixel += geometry.stride, ++step) {
-    const Vector input = Load(active + int64_t{pixel} * kLanes);
-    for (int column = 0; column < kColumns; ++column) {
-      own[column] = MultiplyAdd(input, Load(dout + (step + phase.place[column]) * kLanes), own[column]);
-    }
-  }
-  for (int column = 0; column < kColumns; ++column) {
-    float* to = sums + (filter_row * 3 + phase.column[column]) * kLanes;
-    Store(to, Load(to) + own[column]);
+// The same for `rows` rows and all phases. With SAME padding every pixel is seen by one row and one column at least.
+void Backward(const Geometry& geometry, const BackwardRow& row, int rows) {
+  using Function = void (*)(const Geometry&, const BackwardRow&, const Phase&, int);
+  static constexpr Function kFunctions[3][3] = {{Backward<1, 1>, Backward<1, 2>, Backward<1, 3>},
+                                                {Backward<2, 1>, Backward<2, 2>, Backward<2, 3>},
+                                                {Backward<3, 1>, Backward<3, 2>, Backward<3, 3>}};
+  for (int first = 0; first < geometry.stride; ++first) {
+    const Phase phase = PhaseOf(geometry, first);
+    kFunctions[rows - 1][phase.columns - 1](geometry, row, phase, first);
   }
 }
 
@@ -215,16 +230,13 @@ void DepthwiseBackward(const Geometry& geometry, Activation& activation, const G
         EachVector(channels, [&](int at, int lanes) {
           const int vector = at / kLanes;
           const float* input = active.At(0, vector, 0);
-          for (int first = 0; first < geometry.stride; ++first) {
-            const Phase phase = PhaseOf(geometry, first);
-            const auto add = phase.columns == 3 ? FilterRow<3> : phase.columns == 2 ? FilterRow<2> : FilterRow<1>;
-            for (int i = 0; i < count; ++i) {
-              add(geometry, input, dout.At(seen[i].slot, vector, 0), first, phase, seen[i].tap,
-                  partial.get() + at * kTaps);
-            }
+          BackwardRow own = {input, {}, {}, taps.At(vector), partial.get() + at * kTaps, gradient.get()};
+          for (int i = 0; i < count; ++i) {
+            own.given[i] = dout.At(seen[i].slot, vector, 0);
+            own.tap[i] = seen[i].tap;
           }
+          Backward(geometry, own, count);
           if (gradients.dx == nullptr) return;
-          GradientRow(geometry, dout, seen, count, taps.At(vector), vector, gradient.get());
           activation.ColumnGradient(at, lanes, geometry.width, gradient.get(), input, given.x + in, gradients.dx + in,
                                     dscale.get(), doffset.get());
         });

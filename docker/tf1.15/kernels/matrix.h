@@ -90,6 +90,7 @@ inline void OuterColumns(const float* a, int64_t a_row, const float* b, int64_t 
   constexpr int kTile = kColumns == 1 ? 8 : 6;
   int64_t at = 0;
   for (; at + kTile <= k; at += kTile) OuterTile<kTile, kColumns>(a + at, a_row, b, b_row, c + at * c_row, c_row, rows);
+  for (; at + 4 <= k; at += 4) OuterTile<4, kColumns>(a + at, a_row, b, b_row, c + at * c_row, c_row, rows);
   for (; at + 2 <= k; at += 2) OuterTile<2, kColumns>(a + at, a_row, b, b_row, c + at * c_row, c_row, rows);
   for (; at < k; ++at) OuterTile<1, kColumns>(a + at, a_row, b, b_row, c + at * c_row, c_row, rows);
 }
