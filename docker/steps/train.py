@@ -100,6 +100,8 @@ class Training(object):
         self.rows = []
         self._first, self._rewrite = first, rewrite
         self._threads = request.threads
+        # Without kernels the number of threads decides bits that the key does not tell apart.
+        self._identity = [request.step, request.key, None if kernels.loaded() else request.threads]
         self._scratch = contract.output_path(request, contract.SCRATCH)
         contract.emit("message", text="reading the training pictures")
         self.records = records_module.read(contract.input_path(request, "data", "train.tfrecord"))
@@ -110,7 +112,8 @@ class Training(object):
 
     def run(self):
         """Trains from the newest checkpoint, or from the start; returns the final weights by name."""
-        start = checkpoints.latest(self._scratch) or checkpoints.Checkpoint(0, None, [])
+        self._checkpoints = checkpoints.Checkpoints(self._scratch, self._identity)
+        start = self._checkpoints.latest() or checkpoints.Checkpoint(0, None, [])
         if start.step:
             contract.emit("message", text="going on from step %d" % start.step)
         narrator = narration.Narration(
@@ -142,6 +145,7 @@ class Training(object):
                 if final:
                     weights = self._finished(built, session)
         narrator.close()
+        self._checkpoints.close()
         self.rows = narrator.rows
         return weights
 
@@ -161,7 +165,7 @@ class Training(object):
             narrator.step(done, float(loss), {name: float(value) for name, value in losses.items()}, rate)
             if done % self._params["checkpoint_every"] == 0 or done == self.steps:
                 narrator.flush()
-                checkpoints.save(self._scratch, checkpoints.Checkpoint(done, built.state(session), narrator.rows))
+                self._checkpoints.save(checkpoints.Checkpoint(done, built.state(session), narrator.rows))
 
     def _finished(self, built, session):
         """The weights by name, with their batch-norm averages measured."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,14 @@ def project(folder: Path) -> Run:
     run = runner(folder)
     run("lock", "manifests/tiny.yaml")
     return run
+
+
+def outputs(folder: Path, step: str, store: Path | None = None) -> dict[str, str]:
+    """Output path -> digest of a step that has run in ``folder``."""
+    planned = json.loads(runner(folder)("plan", "manifests/tiny.yaml", "--json").stdout)
+    (key,) = [item["key"] for item in planned["steps"] if item["name"] == step]
+    path = (store or folder / ".tinsmith" / "store") / "results" / f"{key.removeprefix('sha256:')}.json"
+    return {item["path"]: item["digest"] for item in json.loads(path.read_bytes())["artifacts"]}
 
 
 @pytest.fixture(scope="session")
