@@ -36,7 +36,8 @@ def run(path):
         # Python and TensorFlow have different classes for it and the same words.
         if os.strerror(errno.ENOSPC) not in str(error):
             raise
-        contract.emit("error", code="disk-full", message=str(error), help="free some space and run the same command")
+        reason = str(error).splitlines()[0]
+        contract.emit("error", code="disk-full", message=reason, help="free some space and run the same command")
         return 1
     contract.write_result(request)
     return 0

@@ -23,7 +23,7 @@ from builder.cli.load import load_planned
 from builder.digest import digest_file, hex_of
 from builder.engine.docker import DockerEngine
 from builder.errors import NoEngine
-from tests.integration.conftest import TINY, outputs, runner
+from tests.integration.conftest import ROOT, TINY, outputs, runner
 from tests.integration.training_step import TrainingStep
 from tests.stress.running import Building, size
 
@@ -35,11 +35,15 @@ MODEL = Path("build/tiny-1.0.0/model.tflite")
 class Stress:
     """The parts below share one uninterrupted build; ``differences`` names what did not agree with it."""
 
-    def __init__(self, root: Path, chance: random.Random) -> None:
-        self.root, self.chance = root, chance
+    def __init__(self, root: Path, chance: random.Random, crash_docker: bool) -> None:
+        self.root, self.chance, self.crash_docker = root, chance, crash_docker
         self.differences: list[str] = []
         self._begun = time.monotonic()
         self.reference = self.project("reference")
+        self.fresh(self.reference, "1")
+        trained = outputs(self.reference, "train")
+        weights = next(digest for path, digest in trained.items() if path.startswith("model.ckpt.data"))
+        self.say(f"weights {weights}, .tflite {digest_file(self.reference / MODEL)}")
 
     def say(self, text: str) -> None:
         print(f"{time.monotonic() - self._begun:6.0f}s  {text}", flush=True)
@@ -62,15 +66,15 @@ class Stress:
         self.compare(f"{what}: weights, metrics and curves", trained)
         self.compare(f"{what}: .tflite", digest_file(folder / MODEL) == digest_file(self.reference / MODEL))
 
-    def fresh_runs(self) -> None:
-        for folder, threads in ((self.reference, "1"), (self.project("two-threads"), "2")):
-            os.environ["TINSMITH_THREADS"] = threads
-            self.say(f"a fresh build on {threads} thread(s)")
-            runner(folder)("build", MANIFEST, "--engine", "local")
+    def threads(self) -> None:
+        folder = self.project("two-threads")
+        self.fresh(folder, "2")
         self.compare_builds("1 and 2 threads", folder)
-        trained = outputs(self.reference, "train")
-        weights = next(digest for path, digest in trained.items() if path.startswith("model.ckpt.data"))
-        self.say(f"weights {weights}, .tflite {digest_file(self.reference / MODEL)}")
+
+    def fresh(self, folder: Path, threads: str) -> None:
+        self.say(f"a fresh build on {threads} thread(s)")
+        os.environ["TINSMITH_THREADS"] = threads
+        runner(folder)("build", MANIFEST, "--engine", "local")
 
     def stopped(self, count: int) -> None:
         """Each training is stopped once, at a random step, and goes on; every other one with a damaged newest file."""
@@ -99,6 +103,7 @@ class Stress:
         done: Counter[str] = Counter()
         unfinished, largest, start_seconds, number = 0, 0, 15.0, 0
         while number < count:
+            os.environ["TINSMITH_THREADS"] = self.chance.choice("12")
             building = Building(folder, MANIFEST, scratch)
             # Towards the end only kills that let it do no step: it has to live through all of them.
             late = max(steps_of(scratch), default=0) > STEPS * (0.5 + number / count / 2) - 10
@@ -122,7 +127,7 @@ class Stress:
         )
         self.compare_builds(f"{count} kills", folder)
 
-    def docker(self, pidfile: Path | None) -> None:
+    def docker(self) -> None:
         try:
             engine = DockerEngine.connect()
         except NoEngine as error:
@@ -137,14 +142,16 @@ class Stress:
         self.say("a fresh build in docker")
         runner(folder)("build", MANIFEST, "--engine", "docker")
         self.compare_builds("docker and local", folder)
-        if pidfile is None:
-            self.say("no --dockerd-pidfile: the engine is not crashed")
+        if not self.crash_docker:
+            self.say("without --crash-docker the engine is left alone")
             return
         folder = self.project("crashed", *words)
         building = Building(folder, MANIFEST, scratch_of(folder), "docker")
+        while len(steps_of(building.scratch)) < 2 and building.process.poll() is None:
+            time.sleep(0.01)
         assert building.writes(), building.events[-5:]
         self.say(f"dockerd killed at checkpoints {steps_of(building.scratch)}")
-        restart = crash(int(pidfile.read_text()))
+        restart = crash()
         code = building.wait()
         said = [str(event["detail"].get("text")) for event in building.events if event["kind"] == "text"]
         self.compare(f"the build ends with status {code}: {said[:1]}", code == 4 and "engine-lost" in " ".join(said))
@@ -174,39 +181,34 @@ def damage(path: Path, chance: random.Random) -> None:
         path.write_bytes(data[:place])
 
 
-def crash(pid: int) -> Callable[[], None]:
-    """Kills the daemon ``pid``; what it gives starts it again with the same words and waits until it answers."""
-    command = [word.decode() for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if word]
-    os.kill(pid, signal.SIGKILL)
-
-    def restart() -> None:
-        log = subprocess.DEVNULL
-        subprocess.Popen(command, stdout=log, stderr=log, stdin=log, start_new_session=True)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                return DockerEngine.connect().close()
-            except NoEngine:
-                time.sleep(0.5)
-        sys.exit("dockerd did not come back")
-
-    return restart
+def crash() -> Callable[[], None]:
+    """Kills the daemon that .ci/docker-engine started; what it gives starts it again."""
+    home = Path(os.environ.get("TINSMITH_DOCKER_HOME", "/var/lib/tinsmith-docker"))
+    os.kill(int((home / "docker.pid").read_text()), signal.SIGKILL)
+    return lambda: subprocess.run([ROOT / ".ci" / "docker-engine"], check=True, capture_output=True) and None
 
 
 def main() -> int:
     words = argparse.ArgumentParser(prog="python -m tests.stress.kills")
+    words.add_argument(
+        "parts", nargs="*", default=[], help="threads, docker, killed, stopped; all unless some are named"
+    )
     words.add_argument("--stopped", type=int, default=20, help="trainings that are stopped once at a random step")
     words.add_argument("--kills", type=int, default=30, help="SIGKILLs during one training")
     words.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
-    words.add_argument("--dockerd-pidfile", type=Path, help="of a daemon of one's own, which is killed and restarted")
+    words.add_argument("--crash-docker", action="store_true", help="kill and restart what .ci/docker-engine started")
     chosen = words.parse_args()
     with tempfile.TemporaryDirectory(prefix="tinsmith-stress-") as folder:
-        stress = Stress(Path(folder), random.Random(chosen.seed))
+        stress = Stress(Path(folder), random.Random(chosen.seed), chosen.crash_docker)
         stress.say(f"seed {chosen.seed}, {STEPS} steps, a checkpoint every {EVERY}")
-        stress.fresh_runs()
-        stress.docker(chosen.dockerd_pidfile)
-        stress.killed(chosen.kills)
-        stress.stopped(chosen.stopped)
+        parts = {
+            "threads": stress.threads,
+            "docker": stress.docker,
+            "killed": lambda: stress.killed(chosen.kills),
+            "stopped": lambda: stress.stopped(chosen.stopped),
+        }
+        for name in chosen.parts or parts:
+            parts[name]()
     print("\n".join(["DIFFERENT:", *stress.differences] if stress.differences else ["all the same"]))
     return 1 if stress.differences else 0
 
