@@ -65,7 +65,7 @@ class TrainingStep:
         document = request(self.step, workspace, {"data": str(self._data)}, str(output))
         path = self._root / f"{name}.json"
         path.write_text(json.dumps({**document, "threads": threads}))
-        command = [self._bin / "python", STOP_AT, self._steps, path, str(stop), str(int(by))]
+        command: list[str | Path] = [self._bin / "python", STOP_AT, self._steps, path, str(stop), str(int(by))]
         done = subprocess.run(
             command, cwd=home, env=environment(self.step, f"{self._bin}:/usr/bin:/bin", str(home)), capture_output=True,
             timeout=300, check=False,

@@ -185,7 +185,11 @@ def crash() -> Callable[[], None]:
     """Kills the daemon that .ci/docker-engine started; what it gives starts it again."""
     home = Path(os.environ.get("TINSMITH_DOCKER_HOME", "/var/lib/tinsmith-docker"))
     os.kill(int((home / "docker.pid").read_text()), signal.SIGKILL)
-    return lambda: subprocess.run([ROOT / ".ci" / "docker-engine"], check=True, capture_output=True) and None
+
+    def restart() -> None:
+        subprocess.run([ROOT / ".ci" / "docker-engine"], check=True, capture_output=True)
+
+    return restart
 
 
 def main() -> int:
@@ -201,7 +205,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tinsmith-stress-") as folder:
         stress = Stress(Path(folder), random.Random(chosen.seed), chosen.crash_docker)
         stress.say(f"seed {chosen.seed}, {STEPS} steps, a checkpoint every {EVERY}")
-        parts = {
+        parts: dict[str, Callable[[], None]] = {
             "threads": stress.threads,
             "docker": stress.docker,
             "killed": lambda: stress.killed(chosen.kills),
