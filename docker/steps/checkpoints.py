@@ -66,7 +66,7 @@ class Checkpoints(object):
                 return self._read(step, path)
             except Unusable as reason:
                 name = os.path.basename(path)
-                contract.emit("message", text="%s cannot be used (%s); taking the one before" % (name, reason))
+                contract.emit("message", text="%s cannot be used: %s; looking for the one before" % (name, reason))
                 _delete(path)
         return None
 
@@ -114,9 +114,9 @@ class Checkpoints(object):
             with open(path, "rb") as stream:
                 digest, data = stream.read(_DIGEST_SIZE), stream.read()
         except OSError as error:
-            raise Unusable("it cannot be read: %s" % error.strerror)
+            raise Unusable("it cannot be read (%s)" % error.strerror)
         if hashlib.sha256(data).digest() != digest:
-            raise Unusable("it is damaged: other bytes than were written")
+            raise Unusable("it is damaged")
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes().decode())
@@ -124,7 +124,7 @@ class Checkpoints(object):
             checkpoint = Checkpoint(about["step"], state, about["rows"])
             training = about["training"]
         except (ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise Unusable("it has another form: %s" % error)
+            raise Unusable("it has another form (%s)" % error)
         if training != self._training or checkpoint.step != step:
             raise Unusable("it is of another training or step")
         return checkpoint

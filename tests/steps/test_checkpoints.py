@@ -114,7 +114,7 @@ def test_those_of_another_training_are_not_used(opened, said, other):
 
 def test_a_step_that_the_name_makes_up_is_not_believed(opened, said, tmp_path):
     save(opened(), 10, 20)
-    os.rename(str(tmp_path / "step-00000020.checkpoint"), str(tmp_path / "step-99999999.checkpoint"))
+    (tmp_path / "step-00000020.checkpoint").rename(tmp_path / "step-99999999.checkpoint")
     kept = opened()
     assert kept.latest().step == 10
     # Else it would count as the newest for ever, and only one of the training's own be kept.
