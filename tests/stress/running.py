@@ -25,7 +25,8 @@ class Building:
     def __init__(self, folder: Path, manifest: str, scratch: Path, engine: str = "local") -> None:
         self.scratch = scratch
         self.trains = threading.Event()
-        self._folder = folder
+        self.trains_after: float | None = None  # seconds from its start to its first training step
+        self._folder, self._begun = folder, time.monotonic()
         self.events: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
             [*TINSMITH, "build", manifest, "--engine", engine, "--progress", "json"],
@@ -47,6 +48,8 @@ class Building:
             event = json.loads(line)
             self.events.append(event)
             if event["kind"] == "progress" and event["detail"].get("stage") == "training":
+                if self.trains_after is None:
+                    self.trains_after = time.monotonic() - self._begun
                 self.trains.set()
 
     def wait(self) -> int:
@@ -64,7 +67,9 @@ class Building:
         return True
 
     def writes(self) -> bool:
-        """Waits until a checkpoint is being written; False if the build ended before."""
+        """Waits until it trains and a checkpoint is being written; False if the build ended before."""
+        if not self.wait_for_training():  # what a killed writer left is gone by then
+            return False
         path = str(self.scratch / "unfinished.tmp")
         while not os.path.exists(path):  # noqa: PTH110  (the quickest)
             if self.process.poll() is not None:
@@ -72,29 +77,29 @@ class Building:
             time.sleep(_POLL_SECONDS)
         return True
 
-    def kill(self, victim: str) -> bool:
-        """Kills the build (``tinsmith``) or its step (``step``). False if there was nothing left to kill."""
-        pids = [self.process.pid] if victim == "tinsmith" else _steps(self._folder)
-        alive = self.process.poll() is None and bool(pids)
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        return alive
-
     def kill_at_random(self, chance: random.Random, kinds: list[str], start_seconds: float) -> str | None:
-        """Kills it at a moment of one of ``kinds``; what was done, or None if the build ended before."""
+        """Kills it, or its step alone, at a moment of one of ``kinds``.
+
+        Returns what was killed and when, or None if the build ended before. ``start_seconds``: how long it surely takes
+        until it trains.
+        """
         kind, victim = chance.choice(kinds), chance.choice(["tinsmith", "step"])
         if kind == "starting":
             time.sleep(chance.uniform(0, start_seconds))
-        elif kind == "training":
-            if not self.wait_for_training():
-                return None
-            time.sleep(chance.uniform(0, 0.3))
-        elif not self.writes():
+        elif not self.wait_for_training():
             return None
-        if victim == "step" and not _steps(self._folder):
-            victim = "tinsmith"
-        return f"{victim} while {kind}" if self.kill(victim) else None
+        # Looked up beforehand: writing a checkpoint takes less time than looking.
+        pids = _steps(self._folder) if victim == "step" else []
+        if kind == "training":
+            time.sleep(chance.uniform(0, 0.3))
+        elif kind == "writing" and not self.writes():
+            return None
+        if self.process.poll() is not None:
+            return None
+        for pid in pids or [self.process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return f"{'step' if pids else 'tinsmith'} while {kind}"
 
 
 def _steps(folder: Path) -> list[int]:
