@@ -20,8 +20,10 @@ import zipfile
 import contract
 import numpy as np
 
-# step: how many steps are done. state: variable name -> array. rows: the lines of metrics.jsonl so far.
-Checkpoint = collections.namedtuple("Checkpoint", ["step", "state", "rows"])
+# step: how many steps are done. state: variable name -> array. rows: the lines of metrics.jsonl so far. looks: what the
+# training was seen to do (watch.Look). best: the weights that were best so far, name -> array, or None.
+Checkpoint = collections.namedtuple("Checkpoint", ["step", "state", "rows", "looks", "best"])
+Checkpoint.__new__.__defaults__ = ((), None)
 
 KEPT = 2
 _NAME = re.compile(r"step-(\d{8})\.checkpoint")
@@ -99,7 +101,9 @@ class Checkpoints(object):
         """All of a checkpoint's file but the digest, as a buffer."""
         packed = io.BytesIO()
         about = {"training": self._training, "step": checkpoint.step, "rows": checkpoint.rows}
+        about.update(looks=list(checkpoint.looks), best=checkpoint.best is not None)
         arrays = {"v/" + name: value for name, value in checkpoint.state.items()}
+        arrays.update(("b/" + name, value) for name, value in (checkpoint.best or {}).items())
         np.savez(packed, about=np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8), **arrays)
         return packed.getbuffer()
 
@@ -120,8 +124,10 @@ class Checkpoints(object):
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes().decode())
-                state = {name[2:]: arrays[name] for name in arrays.files if name.startswith("v/")}
-            checkpoint = Checkpoint(about["step"], state, about["rows"])
+                state, best = (
+                    {name[2:]: arrays[name] for name in arrays.files if name.startswith(kind)} for kind in ("v/", "b/")
+                )
+            checkpoint = Checkpoint(about["step"], state, about["rows"], about["looks"], best if about["best"] else None)
             training = about["training"]
         except (ValueError, KeyError, zipfile.BadZipFile) as error:
             raise Unusable("it has another form (%s)" % error)

@@ -56,6 +56,13 @@ def test_a_checkpoint_comes_back_with_the_same_bits(opened):
     assert found.state["c"].dtype == np.float32 and float(found.state["c"]) == 7.5
 
 
+def test_the_best_weights_and_what_was_seen_come_back(opened):
+    opened().save(checkpoint(7)._replace(looks=[{"map": 0.5}], best={"a": np.arange(3, dtype=np.float32)}))
+    found = opened().latest()
+    assert found.looks == [{"map": 0.5}] and found.best["a"].tolist() == [0, 1, 2]
+    assert sorted(found.state) == ["a/b", "c"]
+
+
 def test_two_are_kept(opened, tmp_path):
     save(opened(), 10, 20, 30)
     assert names(tmp_path) == ["step-00000020.checkpoint", "step-00000030.checkpoint"]
