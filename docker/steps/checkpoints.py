@@ -127,7 +127,9 @@ class Checkpoints(object):
                 state, best = (
                     {name[2:]: arrays[name] for name in arrays.files if name.startswith(kind)} for kind in ("v/", "b/")
                 )
-            checkpoint = Checkpoint(about["step"], state, about["rows"], about["looks"], best if about["best"] else None)
+            checkpoint = Checkpoint(
+                about["step"], state, about["rows"], about["looks"], best if about["best"] else None
+            )
             training = about["training"]
         except (ValueError, KeyError, zipfile.BadZipFile) as error:
             raise Unusable("it has another form (%s)" % error)
