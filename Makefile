@@ -14,7 +14,7 @@ $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 endef
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 
-.PHONY: demo test lint acceptance bench fuzz golden reference toolchain-locks requirements clean
+.PHONY: demo test lint acceptance bench fuzz stress golden reference toolchain-locks requirements clean
 
 demo: $(READY)  ## Build manifests/shapes.yaml: a trained, verified release in a few minutes
 	$(BIN)/tinsmith build manifests/shapes.yaml
@@ -39,6 +39,9 @@ fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within 
 	$(BIN)/python -m tests.fuzz.manifests
 	$(BIN)/python -m tests.fuzz.inputs
 	$(BIN)/python -m tests.fuzz.archives
+
+stress: $(DEV)  ## Trainings stopped and killed at random, compared with one that is not: twenty minutes on two cores
+	$(BIN)/python -m tests.stress.kills
 
 golden: $(DEV)  ## Write the expected step keys anew; the diff shows what will run again
 	$(BIN)/python -m tests.golden.write

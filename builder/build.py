@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from builder.engine.base import Emit, Engine, Workspace
@@ -17,9 +15,9 @@ from builder.plan.code import StepCode
 from builder.plan.step import Plan, Step
 from builder.store.base import Artifact, StepResult
 from builder.store.disk import DiskStore
+from builder.store.workspaces import CHECKPOINTS
 
 RESULT = "result.json"
-SCRATCH = "checkpoints"
 
 
 def build(
@@ -38,26 +36,18 @@ def build(
     checkpoint in the next build.
     """
     results: dict[str, StepResult] = {}
+    if count := store.sweep({step.key for step in plan.steps}):
+        emit("message", {"text": f"removed the checkpoints of {count} training(s) stopped long ago"})
     for step in plan.steps:
         found = store.lookup(step.key)
         if found is None:
-            with _claimed(store, step) as folder:
+            with store.claimed(step.key) as folder:
                 # Another build may have finished it while this one waited for the claim.
                 found = store.lookup(step.key) or _run(step, folder, code, sources, results, store, engine(), emit)
         else:
             emit("cached", {"step": step.name, "key": step.key})
         results[step.name] = found
     return results
-
-
-@contextmanager
-def _claimed(store: DiskStore, step: Step) -> Iterator[Path]:
-    """The step's scratch folder, held by this process alone."""
-    folder = store.workspace(step.key)
-    with (folder.parent / f"{folder.name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        folder.mkdir(exist_ok=True)
-        yield folder
 
 
 def _run(
@@ -78,7 +68,7 @@ def _run(
     nonce = secrets.token_hex(16)
     emit("started", {"step": step.name, "key": step.key, "engine": engine.name})
     if step.resumable:
-        emit("message", {"text": f"curves while it runs: tensorboard --logdir {output / SCRATCH}"})
+        emit("message", {"text": f"curves while it runs: tensorboard --logdir {output / CHECKPOINTS}"})
     begun = time.monotonic()
     engine.run(step, Workspace(inputs=inputs, output=output, steps=steps, nonce=nonce), emit)
     seconds = round(time.monotonic() - begun, 3)
@@ -96,9 +86,10 @@ def _fresh_output(folder: Path, step: Step) -> Path:
     output = folder / "out"
     output.mkdir(exist_ok=True)
     for item in output.iterdir():
-        if item.name == SCRATCH and step.resumable:
+        real = item.is_dir() and not item.is_symlink()
+        if item.name == CHECKPOINTS and step.resumable and real:
             continue
-        shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+        shutil.rmtree(item) if real else item.unlink()
     return output
 
 

@@ -6,15 +6,20 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 
 def give(folder: Path, owner: tuple[int, int]) -> None:
-    """Makes ``owner`` (user and group id) own ``folder`` and all below it. Only root can."""
+    """Makes ``owner`` (user and group id) own ``folder`` and all below it. Only root can.
+
+    A file that goes meanwhile is no error: a container that outlives its engine still writes checkpoints there.
+    """
     if os.getuid() != 0:
         return
     for path in _tree(folder):
-        os.chown(path, *owner, follow_symlinks=False)
+        with suppress(FileNotFoundError):
+            os.chown(path, *owner, follow_symlinks=False)
 
 
 def readable_copy(folder: Path, place: Path) -> Path:

@@ -107,7 +107,8 @@ class DockerEngine:
         user = _user()
         said = StepOutput(emit)
         output = workspace.output.resolve()
-        with tempfile.TemporaryDirectory(prefix="tinsmith-step-") as folder:
+        # Beside the output: copies of inputs may be large, and the store sweeps what a killed build left there.
+        with tempfile.TemporaryDirectory(prefix="tinsmith-step-", dir=output.parent) as folder:
             mounts = _mounts(step, workspace, output, Path(folder))
             give(output, user)
             try:

@@ -27,6 +27,7 @@ def request(step: Step, workspace: Workspace, inputs: Mapping[str, str], output:
         "output": output,
         "threads": threads_of(step),
         "nonce": workspace.nonce,
+        "key": step.key,
     }
 
 

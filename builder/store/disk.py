@@ -1,7 +1,8 @@
 """The store in a folder: ``blobs/sha256/<hex>`` and ``results/<hex>.json``.
 
 Every file is written to a temporary name, synced and renamed, so that a process killed at any moment
-leaves the store valid; what it left under ``tmp`` is nobody's and is removed by the next writer.
+leaves the store valid; what it left under ``tmp`` is nobody's and goes with the next ``sweep``. ``work`` has the
+scratch folders of steps (workspaces.py).
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from builder.digest import Digest, canonical_json, digest_bytes, hex_of, parse_digest
 from builder.errors import IntegrityError, StoreUnreachable
+from builder.store import temporary, workspaces
 from builder.store.base import Artifact, StepResult
 
 _BLOCK = 1 << 20
@@ -80,13 +81,13 @@ class DiskStore:
 
     def write(self, path: Path) -> Digest:
         hasher = hashlib.sha256()
-        with self._new_file() as (temporary, target):
+        with temporary.new_file(self._temporary) as (unfinished, target):
             with path.open("rb") as source:
                 while block := source.read(_BLOCK):
                     hasher.update(block)
                     target.write(block)
             digest = Digest("sha256:" + hasher.hexdigest())
-            _publish(temporary, target, self._blob(digest))
+            _publish(unfinished, target, self._blob(digest))
         return digest
 
     def lookup(self, key: Digest) -> StepResult | None:
@@ -116,26 +117,26 @@ class DiskStore:
             "artifacts": [vars(item) for item in result.artifacts],
             "run": result.run,
         }
-        with self._new_file() as (temporary, target):
+        with temporary.new_file(self._temporary) as (unfinished, target):
             target.write(canonical_json(document))
             path = self._results / f"{hex_of(result.key)}.json"
             path.unlink(missing_ok=True)  # a result that lost its blobs counts as none
-            _publish(temporary, target, path)
+            _publish(unfinished, target, path)
 
-    def workspace(self, key: Digest) -> Path:
-        """The scratch folder of the step with this key; it outlives a build that is stopped."""
-        path = self.root / "work" / hex_of(key)
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+    def claimed(self, key: Digest) -> AbstractContextManager[Path]:
+        """The scratch folder of the step with this key, for this process alone; it outlives a build that is stopped."""
+        return workspaces.claimed(self.root, key)
 
-    @contextmanager
-    def _new_file(self) -> Iterator[tuple[Path, Any]]:
-        handle, name = tempfile.mkstemp(dir=self._temporary)
+    def sweep(self, wanted: Collection[Digest]) -> int:
+        """Removes what killed builds left and nobody needs. See ``workspaces.sweep``."""
+        temporary.sweep(self._temporary)
+        return workspaces.sweep(self.root, wanted, self._finished)
+
+    def _finished(self, key: Digest) -> bool:
         try:
-            with os.fdopen(handle, "wb") as stream:
-                yield Path(name), stream
-        finally:
-            Path(name).unlink(missing_ok=True)
+            return self.lookup(key) is not None
+        except IntegrityError:
+            return False
 
     def _damaged(self, digest: Digest) -> IntegrityError:
         # Set aside, so that the next build makes the bytes again instead of meeting the damage for ever.
@@ -148,13 +149,13 @@ class DiskStore:
         )
 
 
-def _publish(temporary: Path, stream: Any, path: Path) -> None:
+def _publish(unfinished: Path, stream: Any, path: Path) -> None:
     stream.flush()
     os.fsync(stream.fileno())
     if path.exists():
         return
-    temporary.chmod(0o444)
-    temporary.rename(path)
+    unfinished.chmod(0o444)
+    unfinished.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

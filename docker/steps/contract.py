@@ -10,7 +10,9 @@ import json
 import os
 import sys
 
-Request = collections.namedtuple("Request", ["step", "params", "inputs", "output", "threads", "nonce"])
+# key: the digest of all that decides the step's output, which names what a stopped run leaves to the next.
+Request = collections.namedtuple("Request", ["step", "params", "inputs", "output", "threads", "nonce", "key"])
+Request.__new__.__defaults__ = ("",)
 
 RECORD_SEPARATOR = "\x1e"
 RESULT = "result.json"

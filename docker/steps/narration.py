@@ -1,6 +1,7 @@
 """What a training says while it runs: events for people, lines for metrics.jsonl, TensorBoard files."""
 
 import json
+import shutil
 import time
 
 import contract
@@ -19,8 +20,12 @@ class Narration(object):
         self._started = self._said = time.time()
         self._said_step = first
         self._speed = None
+        # Each start would leave a file of its own, and TensorBoard show the steps after the checkpoint twice.
+        shutil.rmtree(folder, ignore_errors=True)
         with tf.Graph().as_default():
             self._writer = tf.compat.v1.summary.FileWriter(folder)
+        for row in self.rows:
+            self._writer.add_summary(_summary(row), row["step"])
 
     def step(self, number, loss, losses, learning_rate):
         """Step ``number`` (from 1) is done."""

@@ -1,11 +1,12 @@
 """Runs one step: ``python run.py REQUEST.json``.
 
 The request (JSON) holds: ``step`` (module name), ``params``, ``inputs`` (name -> folder), ``output`` (the one
-folder to write), ``threads`` and ``nonce``. The step's module has ``main(request)``. When it returns, every
+folder to write), ``threads``, ``nonce`` and ``key``. The step's module has ``main(request)``. When it returns, every
 file below ``output`` is hashed into ``output/result.json`` together with the nonce: that file, not the exit
 code, is the proof that the step succeeded. ``output/checkpoints`` is scratch and left out.
 """
 
+import errno
 import importlib
 import json
 import os
@@ -31,6 +32,13 @@ def run(path):
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        # Python and TensorFlow have different classes for it and the same words.
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        contract.emit("error", code="disk-full", message=reason, help="free some space and run the same command")
+        return 1
     contract.write_result(request)
     return 0
 

@@ -9,6 +9,7 @@ import contract
 import divergence
 import drawing
 import graph as graph_module
+import kernels
 import narration
 import phases
 import records as records_module
@@ -40,6 +41,9 @@ class Training(object):
         self.rows, self.watch = [], None
         self._params, self._first, self._rewrite, self._held = params, first, rewrite, held
         self._threads = request.threads
+        # Without kernels the number of threads decides bits that the key does not tell apart.
+        self._identity = [request.step, request.key, None if kernels.loaded() else request.threads]
+        self._checkpoints = None
         self._scratch = contract.output_path(request, contract.SCRATCH)
         self._pictures = records_module.Pictures(records)
         self._stream = batches.Stream(
@@ -49,7 +53,8 @@ class Training(object):
     def run(self):
         """Trains from the newest checkpoint, or from the start; returns the final weights by name."""
         steps = self._params["steps"]
-        start = checkpoints.latest(self._scratch) or checkpoints.Checkpoint(0, None, [])
+        self._checkpoints = checkpoints.Checkpoints(self._scratch, self._identity)
+        start = self._checkpoints.latest() or checkpoints.Checkpoint(0, None, [])
         if start.step:
             contract.emit("message", text="going on from step %d" % start.step)
         if self._held is not None:
@@ -78,6 +83,7 @@ class Training(object):
                 if final:
                     weights = self._finished(built, session)
         narrator.close()
+        self._checkpoints.close()
         self.rows = narrator.rows
         return weights
 
@@ -120,7 +126,7 @@ class Training(object):
                 contract.emit("message", text="no better for long enough: training ends at step %d" % done)
             if done % self._params["checkpoint_every"] == 0 or done == steps or enough:
                 narrator.flush()
-                checkpoints.save(self._scratch, self._checkpoint(done, built.state(session), narrator.rows))
+                self._checkpoints.save(self._checkpoint(done, built.state(session), narrator.rows))
             if enough:
                 return
 

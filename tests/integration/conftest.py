@@ -96,6 +96,14 @@ def in_toolchain(script: str, *words: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def outputs(folder: Path, step: str, store: Path | None = None) -> dict[str, str]:
+    """Output path -> digest of a step that has run in ``folder``."""
+    planned = json.loads(runner(folder)("plan", "manifests/tiny.yaml", "--json").stdout)
+    (key,) = [item["key"] for item in planned["steps"] if item["name"] == step]
+    path = (store or folder / ".tinsmith" / "store") / "results" / f"{key.removeprefix('sha256:')}.json"
+    return {item["path"]: item["digest"] for item in json.loads(path.read_bytes())["artifacts"]}
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which the tiny manifest has been built by the local engine."""

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from builder.digest import digest_file
-from tests.integration.conftest import TINSMITH, environment, project, runner
+from tests.integration.conftest import outputs, project, runner
 
 pytestmark = pytest.mark.toolchain
 MANIFEST = "manifests/tiny.yaml"
 STEPS = ("ingest", "train", "export", "convert", "infer", "verify", "measure", "package")
-
-
-def outputs(folder: Path, step: str) -> dict[str, str]:
-    """Output path -> digest of a step that has run in ``folder``."""
-    planned = json.loads(runner(folder)("plan", MANIFEST, "--json").stdout)
-    (key,) = [item["key"] for item in planned["steps"] if item["name"] == step]
-    path = folder / ".tinsmith" / "store" / "results" / f"{key.removeprefix('sha256:')}.json"
-    return {item["path"]: item["digest"] for item in json.loads(path.read_bytes())["artifacts"]}
 
 
 def test_every_step_is_seen_to_run_and_training_shows_its_progress(built: Path) -> None:
@@ -119,59 +107,6 @@ def test_other_bytes_under_a_released_version_are_exit_7(built: Path, tmp_path: 
     store, releases = str(built / ".tinsmith" / "store"), str(built / "releases")
     done = run("build", MANIFEST, "--engine", "local", "--store", store, "--releases", releases, status=7)
     assert "metadata.json" in done.stderr
-
-
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
-def test_a_stopped_training_goes_on_and_ends_in_the_same_weights(
-    built: Path, tmp_path: Path, kill: signal.Signals
-) -> None:
-    run = project(tmp_path)
-    stop_in_training(tmp_path, kill)
-    assert left_running(tmp_path) == []
-    assert "goes on from its last checkpoint" in run("plan", MANIFEST).stdout
-    done = run("build", MANIFEST, "--engine", "local")
-    assert "going on from step" in done.stderr
-    assert outputs(tmp_path, "train") == outputs(built, "train")
-
-
-def stop_in_training(folder: Path, kill: signal.Signals) -> None:
-    """Starts a build and stops it once training has written a checkpoint."""
-    with subprocess.Popen(
-        [*TINSMITH, "build", MANIFEST, "--engine", "local", "--progress", "json"],
-        cwd=folder,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    ) as build:
-        assert build.stderr is not None
-        for line in build.stderr:
-            event = json.loads(line)
-            if event["step"] == "train" and any(folder.glob(".tinsmith/store/work/*/out/checkpoints/*.checkpoint")):
-                break
-        assert build.poll() is None
-        os.kill(build.pid, kill)
-        build.stderr.read()
-    assert build.returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL)
-
-
-def left_running(folder: Path) -> list[str]:
-    """Command lines of processes that still work below ``folder``, after ten seconds at the most."""
-    found: list[str] = []
-    for _ in range(50):
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if str(folder) in words:
-                found.append(words)
-        if not found:
-            break
-        time.sleep(0.2)
-    return found
 
 
 @pytest.mark.docker

@@ -58,18 +58,18 @@ def main(folder):
     data = os.path.join(folder, "data")
     os.makedirs(data)
     ingest.main(contract.Request("ingest", {"dataset": DATASET}, {}, data, 1, "n"))
-    save = checkpoints.save
+    save = checkpoints.Checkpoints.save
 
-    def watched(scratch, checkpoint):
-        save(scratch, checkpoint)
+    def watched(self, checkpoint):
+        save(self, checkpoint)
         states[checkpoint.step] = checkpoint.state
         if checkpoint.step == MIDDLE:
-            shutil.copytree(scratch, os.path.join(folder, "middle"))
+            shutil.copytree(os.path.join(folder, "whole", contract.SCRATCH), os.path.join(folder, "middle"))
 
-    checkpoints.save = watched
+    checkpoints.Checkpoints.save = watched
     whole = trained(os.path.join(folder, "whole"), data)
     apart = distance(states)
-    checkpoints.save = save
+    checkpoints.Checkpoints.save = save
     again = os.path.join(folder, "again")
     shutil.copytree(os.path.join(folder, "middle"), os.path.join(again, "checkpoints"))
     second = trained(again, data)

@@ -1,51 +1,10 @@
-"""Checkpoints, learning rate, phases and targets of the trainer."""
+"""Learning rate, phases and targets of the trainer."""
 
-import checkpoints
 import numpy as np
 import phases
 import pytest
 import schedule
 import targets
-
-
-def checkpoint(step):
-    state = {"a/b": np.full((2, 3), step, np.float32), "c": np.float32(0.5 + step)}
-    return checkpoints.Checkpoint(step, state, [{"step": step, "loss": 0.1}])
-
-
-def test_a_checkpoint_comes_back_with_the_same_bits(tmp_path):
-    checkpoints.save(str(tmp_path), checkpoint(7))
-    found = checkpoints.latest(str(tmp_path))
-    assert found.step == 7 and found.rows == [{"step": 7, "loss": 0.1}]
-    assert found.looks == [] and found.best is None
-    assert found.state["a/b"].tobytes() == checkpoint(7).state["a/b"].tobytes()
-    assert found.state["c"].dtype == np.float32 and float(found.state["c"]) == 7.5
-
-
-def test_a_checkpoint_keeps_the_best_weights_and_the_looks(tmp_path):
-    best = {"a/b": np.arange(3, dtype=np.float32)}
-    checkpoints.save(str(tmp_path), checkpoint(7)._replace(looks=[(5, 0.25, None)], best=best))
-    found = checkpoints.latest(str(tmp_path))
-    assert found.looks == [[5, 0.25, None]] and sorted(found.state) == ["a/b", "c"]
-    assert list(found.best) == ["a/b"] and found.best["a/b"].tobytes() == best["a/b"].tobytes()
-
-
-def test_two_are_kept_and_a_broken_one_is_passed_over(tmp_path):
-    for step in (10, 20, 30):
-        checkpoints.save(str(tmp_path), checkpoint(step))
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["step-00000020.checkpoint", "step-00000030.checkpoint"]
-    newest = tmp_path / names[1]
-    whole = newest.read_bytes()
-    for broken in (whole[:-1], whole[: len(whole) // 2], b"", whole[:-9] + b"x" + whole[-8:]):
-        newest.write_bytes(broken)
-        assert checkpoints.latest(str(tmp_path)).step == 20
-
-
-def test_a_half_written_checkpoint_is_never_taken(tmp_path):
-    assert checkpoints.latest(str(tmp_path / "absent")) is None
-    (tmp_path / "step-00000040.checkpoint.tmp").write_bytes(b"half")
-    assert checkpoints.latest(str(tmp_path)) is None
 
 
 def test_learning_rate():

@@ -105,7 +105,7 @@ def test_only_a_resumable_step_finds_its_checkpoints_again(tmp_path: Path, sourc
             sorted(str(path.relative_to(workspace.output)) for path in workspace.output.rglob("*"))
         )
         (workspace.output / "checkpoints").mkdir(exist_ok=True)
-        (workspace.output / "checkpoints" / "state").write_text("step 7")
+        (workspace.output / "checkpoints" / "step-7.checkpoint").write_text("state")
         (workspace.output / "half.txt").write_text("half")
         raise KeyboardInterrupt
 
@@ -115,7 +115,7 @@ def test_only_a_resumable_step_finds_its_checkpoints_again(tmp_path: Path, sourc
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, source, FakeEngine(ingest_only))
-    assert found["train"] == ["checkpoints", "checkpoints/state"]
+    assert found["train"] == ["checkpoints", "checkpoints/step-7.checkpoint"]
     results = run(tmp_path, source, FakeEngine())
     assert [item.path for item in results["train"].artifacts] == ["out.txt"]
     assert list((tmp_path / "store" / "work").glob("*/out")) == []
