@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from builder.engine.docker import DockerEngine
+from builder.engine.virtualenv import ensure_environment
 from builder.errors import NoEngine
+from builder.lock.toolchains import resolve_toolchain
+from builder.resources import steps_folder, toolchain_folder
+from builder.settings import cache_folder
+from tests.fakes import Events
 
 TINSMITH = [sys.executable, "-c", "from builder.cli import main; main()"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +68,26 @@ def runner(folder: Path) -> Run:
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def step_python(*words: str, under: Sequence[str] = ()) -> str:
+    """What the tf1.15 toolchain's Python prints for ``words``, with the step code on its path, run by ``under``."""
+    folder = ensure_environment(resolve_toolchain("tf1.15"), toolchain_folder("tf1.15"), cache_folder(), Events())
+    done = subprocess.run(
+        [*under, str(folder / "bin" / "python"), *words],
+        env={**os.environ, "PYTHONPATH": str(steps_folder()), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def run_checks(name: str, *words: str, under: Sequence[str] = ()) -> str:
+    """``step_python`` for a script beside this file."""
+    return step_python(str(Path(__file__).with_name(name)), *words, under=under)
 
 
 def project(folder: Path) -> Run:

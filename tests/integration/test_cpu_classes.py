@@ -1,0 +1,63 @@
+"""A training gives the same bits on every processor of its CPU class: this machine's beside emulated ones."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from tests.integration.conftest import run_checks, step_python
+
+pytestmark = pytest.mark.toolchain
+
+
+@pytest.fixture(scope="module")
+def emulator() -> str:
+    """qemu's user-mode emulator. Skips where it is missing, or fails if TINSMITH_REQUIRE_QEMU is set."""
+    found = shutil.which("qemu-x86_64")
+    if found is None:
+        message = "qemu-x86_64 is not on PATH (Debian: apt-get install qemu-user)"
+        if os.environ.get("TINSMITH_REQUIRE_QEMU"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+@functools.cache
+def here(optimizer: str) -> Mapping[str, str]:
+    return parts("x86-64-v3", 1, optimizer)
+
+
+def parts(cpu_class: str, threads: int, optimizer: str, under: Sequence[str] = ()) -> Mapping[str, str]:
+    done = run_checks("cpu_checks.py", cpu_class, str(threads), optimizer, under=under)
+    found: dict[str, str] = json.loads(done.splitlines()[-1])
+    return found
+
+
+# Emulated reciprocals and roots are exact, a processor's are approximations of its maker: what used one would differ.
+# The models have other caches and features than each other and than this machine.
+@pytest.mark.parametrize(("model", "optimizer"), [("Haswell", "adam"), ("EPYC", "rmsprop")])
+def test_another_processor_of_the_class_gives_the_same_bits(emulator: str, model: str, optimizer: str) -> None:
+    assert parts("x86-64-v3", 2, optimizer, under=(emulator, "-cpu", model)) == here(optimizer)
+
+
+def test_wider_vectors_give_the_same_bits() -> None:
+    if level() < 4:
+        pytest.skip("this machine's CPU is not of class x86-64-v4")
+    assert parts("x86-64-v4", 2, "adam") == here("adam")
+
+
+def test_a_processor_below_the_class_is_refused(emulator: str) -> None:
+    assert level(under=(emulator, "-cpu", "IvyBridge")) == 2
+    load = "import contract, kernels\ntry: kernels.load('x86-64-v4', 1)\nexcept contract.Failure as error: print(error)"
+    answer = step_python("-c", load, under=(emulator, "-cpu", "Haswell"))
+    assert answer.strip() == "this machine's CPU is not of class x86-64-v4: it is x86-64-v3"
+
+
+def level(under: Sequence[str] = ()) -> int:
+    asked = "import ctypes, sys; print(ctypes.CDLL(sys.prefix + '/lib/tinsmith/cpu.so').tinsmith_cpu_level())"
+    return int(step_python("-c", asked, under=under))
