@@ -93,6 +93,7 @@ class TrainingGraph(object):
             )
 
         model._assign_targets = assigned
+        model._classification_loss = _in_whole_vectors(model._classification_loss)
         model.provide_groundtruth([tf.zeros([1, 4])], [tf.zeros([1, class_count])])
         losses = model.loss(prediction, None)
         return losses["Loss/localization_loss"], losses["Loss/classification_loss"]
@@ -125,6 +126,20 @@ class TrainingGraph(object):
         """Sets those variables that ``weights`` (name -> array) has; the others keep their first values."""
         known = {name: value for name, value in weights.items() if name in self.variables}
         self.restore(session, dict(self.state(session), **known))
+
+
+def _in_whole_vectors(loss):
+    """``loss`` over anchors filled up to a multiple of eight with some that weigh nothing.
+
+    TensorFlow takes exponentials and logarithms of whole vectors by itself, of what is left over with the C library,
+    whose versions differ.
+    """
+
+    def filled(prediction, target, weights, **options):
+        missing = [[0, 0], [0, -tf.shape(prediction)[1] % 8], [0, 0]]
+        return loss(tf.pad(prediction, missing), tf.pad(target, missing), weights=tf.pad(weights, missing), **options)
+
+    return filled
 
 
 def assignments(variables, values):

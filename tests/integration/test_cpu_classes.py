@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,15 @@ def test_wider_vectors_give_the_same_bits() -> None:
     if level() < 4:
         pytest.skip("this machine's CPU is not of class x86-64-v4")
     assert parts("x86-64-v4", 2, "adam") == here("adam")
+
+
+def test_the_c_library_takes_no_part_in_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, library = tmp_path / "wrong.c", tmp_path / "wrong.so"
+    source.write_text("float expf(float x) { return x + 1; }\nfloat log1pf(float x) { return x / 2; }\n")
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(tmp_path))
+    step_python("-m", "ziglang", "cc", "-shared", "-fPIC", "-fno-builtin", str(source), "-o", str(library))
+
+    assert parts("x86-64-v3", 1, "rmsprop", under=("env", f"LD_PRELOAD={library}")) == here("rmsprop")
 
 
 def test_a_processor_below_the_class_is_refused(emulator: str) -> None:
