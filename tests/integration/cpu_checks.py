@@ -32,12 +32,14 @@ OPTIMIZERS = {
     "rmsprop": {"type": "rmsprop", "decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
     "momentum": {"type": "momentum", "momentum": 0.9},
 }
+# Enough for a vector of TensorFlow's, whose roots of these numbers are rounded wrongly by one CPU or another.
+RATIOS = [1.0, 1.27, 1.65, 0.57, 0.71, 1.5, 2.25, 0.42]
 MODEL = {
     "architecture": "ssd_mobilenet_v2",
     "depth_multiplier": 0.35,
     "min_depth": 3,
     "input_shape": [*SIZE, 3],
-    "anchors": {"min_scale": 0.2, "max_scale": 0.95, "aspect_ratios": [1.0, 2.0, 0.5], "reduce_lowest": True},
+    "anchors": {"min_scale": 0.2, "max_scale": 0.95, "aspect_ratios": RATIOS, "reduce_lowest": True},
 }
 
 
