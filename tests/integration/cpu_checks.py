@@ -1,7 +1,7 @@
 """A short training of a small network, as digests of everything on its way from pictures to detections.
 
-Run by the tf1.15 toolchain's Python with the step code on its path: ``python cpu_checks.py CPU_CLASS THREADS
-OPTIMIZER``. The last line of standard output is a JSON object of SHA-256 by part. Two processors whose lines are the
+Run by the tf1.15 toolchain's Python with the step code on its path: ``python cpu_checks.py CPU_CLASS THREADS OPTIMIZER
+[detections]``. The last line of standard output is a JSON object of SHA-256 by part. Two processors whose lines are the
 same gave the same bits.
 """
 
@@ -43,7 +43,7 @@ MODEL = {
 }
 
 
-def main(cpu_class, threads, optimizer):
+def main(cpu_class, threads, optimizer, detections=""):
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     assert kernels.load(cpu_class, threads), "this toolchain has no kernels"
     parts = {}
@@ -51,7 +51,7 @@ def main(cpu_class, threads, optimizer):
     pictures = records.Pictures(made)
     add(parts, "pictures", *[np.asarray(pictures[number]) for number in range(len(made))])
     weights = train(parts, OPTIMIZERS[optimizer], made, pictures, threads)
-    if optimizer == "adam":
+    if detections:
         detect(parts, weights, made, threads)
     print(json.dumps({part: digest.hexdigest() for part, digest in parts.items()}))
 
@@ -116,4 +116,4 @@ def add(parts, part, *arrays):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
