@@ -34,6 +34,8 @@ OPTIMIZERS = {
 }
 # Enough for a vector of TensorFlow's, whose roots of these numbers are rounded wrongly by one CPU or another.
 RATIOS = [1.0, 1.27, 1.65, 0.57, 0.71, 1.5, 2.25, 0.42]
+# What TensorFlow computes by CPU.
+BY_CPU = {"MatMul", "BatchMatMul", "BatchMatMulV2", "Conv2D", "DepthwiseConv2dNative", "FusedBatchNormV3", "Rsqrt"}
 MODEL = {
     "architecture": "ssd_mobilenet_v2",
     "depth_multiplier": 0.35,
@@ -60,6 +62,9 @@ def train(parts, settings, made, pictures, threads):
     """Trains a little; returns the weights."""
     stream = batches.Stream(made, pictures, BATCH, 5, AUGMENTATION)
     built = graph.TrainingGraph(MODEL, CLASSES, settings, 1)
+    for op in built.graph.get_operations():
+        assert op.type not in BY_CPU, f"{op.name}: TensorFlow computes {op.type} by CPU"
+        assert op.type != "Sqrt" or op.outputs[0].shape.ndims == 0, f"{op.name}: a vector's roots are approximations"
     with built.session(threads) as session:
         anchors = built.anchors(session)
         add(parts, "anchors", anchors)
