@@ -75,8 +75,9 @@ class TrainingGraph(object):
             self.loss, tf.compat.v1.trainable_variables(), gate_gradients=tf.compat.v1.train.Optimizer.GATE_GRAPH
         )
         values, variables = zip(*gradients)
+        self.gradient_norm = tf.linalg.global_norm(values)
         if params["clip_norm"]:
-            values, _ = tf.clip_by_global_norm(values, params["clip_norm"])
+            values, _ = tf.clip_by_global_norm(values, params["clip_norm"], self.gradient_norm)
         # The weights' penalty is no part of the gradients' graph: without this it may be read after the update.
         with tf.control_dependencies([self.loss]):
             self.update = step.apply_gradients(zip(values, variables))

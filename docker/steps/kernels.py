@@ -20,17 +20,16 @@ from tensorflow.python.framework import ops
 from tensorflow.python.ops import gen_nn_ops, nn_ops
 from tf1 import tf
 
-# What the kernels of each class use (x86-64 psABI, microarchitecture levels), as Linux names it.
-_V3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}
-_FEATURES = {"x86-64-v3": _V3, "x86-64-v4": _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}}
+# The classes that kernels are compiled for, by their level of the architecture.
+_LEVELS = {"x86-64-v3": 3, "x86-64-v4": 4}
 
 _PLAIN, _AFFINE, _RELU6 = 0, 1, 2
 _loaded = {}
 
 
-def library_path(cpu_class):
-    """Where the toolchain keeps its kernels for a CPU class."""
-    return os.path.join(sys.prefix, "lib", "tinsmith", "kernels-%s.so" % cpu_class)
+def library_path(name):
+    """Where the toolchain keeps one of its libraries: "kernels-" and a CPU class, or "cpu"."""
+    return os.path.join(sys.prefix, "lib", "tinsmith", name + ".so")
 
 
 def load(cpu_class, threads):
@@ -38,15 +37,15 @@ def load(cpu_class, threads):
 
     A process has one CPU class: the first that is asked for. Failure ``cpu-class`` if this machine's is below it.
     """
-    path = library_path(cpu_class)
+    path = library_path("kernels-" + cpu_class)
     if not _loaded:
         if not os.path.isfile(path):
             return False
-        lacking = sorted(_FEATURES[cpu_class] - _cpu_features())
-        if lacking:
+        level = ctypes.CDLL(library_path("cpu")).tinsmith_cpu_level()
+        if level < _LEVELS[cpu_class]:
             raise contract.Failure(
                 "cpu-class",
-                "this machine's CPU is not of class %s: it lacks %s" % (cpu_class, ", ".join(lacking)),
+                "this machine's CPU is not of class %s: it is x86-64-v%d" % (cpu_class, level),
                 help="build on another machine, or set train.cpu_class to one that this machine has",
             )
         # The kernels call TensorFlow's C interface, which Python has loaded for itself alone.
@@ -59,12 +58,6 @@ def load(cpu_class, threads):
 def loaded():
     """Whether networks can be built of the kernels: after a ``load`` that returned True."""
     return bool(_loaded)
-
-
-def _cpu_features():
-    with open("/proc/cpuinfo") as stream:
-        flags = [line.split(":", 1)[1].split() for line in stream if line.startswith("flags")]
-    return set(flags[0]) if flags else set()
 
 
 def session_config(threads):

@@ -20,12 +20,29 @@ def build(model, prediction, classes, offsets, class_count, params):
     wanted = tf.concat([first[:, :, None], wanted], axis=2)
     weights = tf.ones_like(wanted) * (positive + background)[:, :, None]
 
+    model._classification_loss = _in_whole_vectors(model._classification_loss)
     model._assign_targets = lambda *_: (wanted, weights, offsets, positive, tf.zeros([1, 1], tf.int32))
     if mined:
         model._apply_hard_mining = _miner(positive, background, params)
     model.provide_groundtruth([tf.zeros([1, 4])], [tf.zeros([1, class_count])])
     losses = model.loss(prediction, None)
     return losses["Loss/localization_loss"], losses["Loss/classification_loss"]
+
+
+def _in_whole_vectors(loss):
+    """``loss`` over anchors filled up to a multiple of eight with some that weigh nothing.
+
+    TensorFlow takes exponentials and logarithms of whole vectors by itself, of what is left over with the C library,
+    whose versions differ.
+    """
+
+    def filled(prediction, target, weights, **options):
+        count = tf.shape(prediction)[1]
+        missing = [[0, 0], [0, -count % 8], [0, 0]]
+        prediction, target, weights = (tf.pad(each, missing) for each in (prediction, target, weights))
+        return loss(prediction, target, weights=weights, **options)[:, :count]
+
+    return filled
 
 
 def _miner(positive, background, params):

@@ -6,7 +6,9 @@ disagree about anchors, box coding, normalisation or post-processing.
 
 import functools
 
+import numpy as np
 from google.protobuf import text_format
+from object_detection.anchor_generators import grid_anchor_generator
 from object_detection.builders import model_builder
 from object_detection.core import post_processing, standard_fields
 from object_detection.protos import pipeline_pb2
@@ -157,3 +159,18 @@ def _with_float_classes(suppress):
 post_processing.class_agnostic_non_max_suppression = _with_float_classes(
     post_processing.class_agnostic_non_max_suppression
 )
+
+
+class _ExactRoots(object):
+    """TensorFlow as anchors are made with it. Its own roots of eight numbers and more start from approximations of the
+    CPU, which differ between makers."""
+
+    def __getattr__(self, name):
+        return getattr(tf, name)
+
+    @staticmethod
+    def sqrt(ratios):
+        return tf.constant(np.sqrt(np.array(ratios, np.float32)))
+
+
+grid_anchor_generator.tf = _ExactRoots()

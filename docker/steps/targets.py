@@ -62,8 +62,9 @@ def encode(boxes, anchors):
     box_center, box_size = _center_size(boxes)
     anchor_center, anchor_size = _center_size(anchors)
     box_size, anchor_size = box_size + _EPSILON, anchor_size + _EPSILON
-    code = np.concatenate([(box_center - anchor_center) / anchor_size, np.log(box_size / anchor_size)], axis=1)
-    return (code * _SCALES).astype(np.float32)
+    # The logarithm is taken in float64 and rounded once: float32 ones differ between C libraries.
+    scale = np.log((box_size / anchor_size).astype(np.float64))
+    return (np.concatenate([(box_center - anchor_center) / anchor_size, scale], axis=1) * _SCALES).astype(np.float32)
 
 
 def _center_size(boxes):

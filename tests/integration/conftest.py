@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +72,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def project(folder: Path) -> Run:
-    """A project with ``manifests/tiny.yaml``, locked."""
-    (folder / "manifests").mkdir()
-    (folder / "manifests" / "tiny.yaml").write_text(TINY)
-    run = runner(folder)
-    run("lock", "manifests/tiny.yaml")
-    return run
-
-
-def in_toolchain(script: str, *words: str) -> Any:
-    """What ``script`` of this folder prints as its last line, JSON, run by the tf1.15 toolchain's Python."""
+def step_python(*words: str, under: Sequence[str] = ()) -> str:
+    """What the tf1.15 toolchain's Python prints for ``words``, with the step code on its path, run by ``under``."""
     folder = ensure_environment(resolve_toolchain("tf1.15"), toolchain_folder("tf1.15"), cache_folder(), Events())
     done = subprocess.run(
-        [str(folder / "bin" / "python"), str(Path(__file__).with_name(script)), *words],
+        [*under, str(folder / "bin" / "python"), *words],
         env={**os.environ, "PYTHONPATH": str(steps_folder()), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"},
         cwd=ROOT,
         capture_output=True,
@@ -93,7 +84,21 @@ def in_toolchain(script: str, *words: str) -> Any:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
+
+
+def in_toolchain(script: str, *words: str, under: Sequence[str] = ()) -> Any:
+    """The JSON that ``script`` of this folder prints as its last line; see ``step_python``."""
+    return json.loads(step_python(str(Path(__file__).with_name(script)), *words, under=under).splitlines()[-1])
+
+
+def project(folder: Path) -> Run:
+    """A project with ``manifests/tiny.yaml``, locked."""
+    (folder / "manifests").mkdir()
+    (folder / "manifests" / "tiny.yaml").write_text(TINY)
+    run = runner(folder)
+    run("lock", "manifests/tiny.yaml")
+    return run
 
 
 def outputs(folder: Path, step: str, store: Path | None = None) -> dict[str, str]:

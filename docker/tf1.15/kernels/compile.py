@@ -1,4 +1,5 @@
-"""Compiles the kernels for each CPU class into lib/tinsmith of the Python environment that runs this.
+"""Compiles the kernels for each CPU class into lib/tinsmith of the Python environment that runs this, and beside them
+cpu.so, which knows the class of the CPU.
 
 The compiler is the one of the toolchain's own requirements.lock, so the same sources give the same bytes everywhere.
 It contracts nothing by itself (-ffp-contract=off): what is fused with what is written in the sources.
@@ -22,13 +23,14 @@ def main():
     output = Path(sys.prefix, "lib", "tinsmith")
     output.mkdir(parents=True, exist_ok=True)
     # Relative names: no path of this machine gets into the libraries.
-    names = sorted(path.name for path in sources.glob("*.cc"))
+    names = sorted(path.name for path in sources.glob("*.cc") if path.name != "cpu.cc")
+    libraries = {f"kernels-{cpu_class}.so": (cpu, names) for cpu_class, cpu in CPU_CLASSES.items()}
+    libraries["cpu.so"] = ("x86_64", ["cpu.cc"])
     with tempfile.TemporaryDirectory() as cache:
         environ = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=cache, ZIG_LOCAL_CACHE_DIR=cache)
-        for cpu_class, cpu in sorted(CPU_CLASSES.items()):
-            library = output / f"kernels-{cpu_class}.so"
+        for library, (cpu, names) in sorted(libraries.items()):
             command = [sys.executable, "-m", "ziglang", "c++", f"-mcpu={cpu}", *OPTIONS.split(), *names]
-            subprocess.run([*command, "-o", str(library)], cwd=str(sources), env=environ, check=True)
+            subprocess.run([*command, "-o", str(output / library)], cwd=str(sources), env=environ, check=True)
 
 
 if __name__ == "__main__":
