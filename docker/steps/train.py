@@ -95,7 +95,7 @@ def _held(request, records, params):
         records, out = validation.split(records, params["validation"]["share"], params["seed"])
         pictures = records_module.Pictures(out)
         truth = validation.ground_truth(out, pictures, request.params["classes"])
-        return records, watch.Held(out, pictures, truth, "%d pictures held out of training" % len(out), True)
+        return records, watch.Held(out, pictures, truth, "%d pictures held out of training" % len(out))
     if watch is None:
         return records, None
     shown = _read(request, "eval.tfrecord")[: watch.MOST_PICTURES]
@@ -103,8 +103,10 @@ def _held(request, records, params):
     wanted = {record.identity for record in shown}
     truth["images"] = [image for image in truth["images"] if image["id"] in wanted]
     truth["annotations"] = [row for row in truth["annotations"] if row["image_id"] in wanted]
+    if not truth["annotations"]:
+        return records, None
     named = "%d pictures of the evaluation split" % len(shown)
-    return records, watch.Held(shown, records_module.Pictures(shown), truth, named, False)
+    return records, watch.Held(shown, records_module.Pictures(shown), truth, named)
 
 
 def _evaluate(request, trained, weights, rewrite):

@@ -8,9 +8,8 @@ import degenerate
 import divergence
 import watch_sheet
 
-# What is looked at. records: as of ``records``; truth: COCO dict; named: what to call them; chosen_by: whether they may
-# decide anything (pictures held out of training may, the evaluation split may not).
-Held = collections.namedtuple("Held", ["records", "pictures", "truth", "named", "chosen_by"])
+# What is looked at. records: as of ``records``; truth: COCO dict; named: what to call them.
+Held = collections.namedtuple("Held", ["records", "pictures", "truth", "named"])
 
 # One look, as a checkpoint keeps it: step, map, map50, constant (a reason or None), final (at the full input size) and
 # shown: what was found in the first pictures, [[box, score, class], ...] each.
@@ -27,7 +26,10 @@ def interval(params):
 
 
 class Watch(object):
-    """``looks`` so far, and the ``best`` weights (name -> array) where ``train.validation`` keeps them, else None."""
+    """``looks`` so far, and the ``best`` weights (name -> array) where ``train.validation`` keeps them, else None.
+
+    Without ``train.validation`` nothing is chosen: ``held`` is then of the evaluation split.
+    """
 
     def __init__(self, params, classes, held, looks=(), best=None):
         self._validation, self._classes, self._held = params["validation"], classes, held
@@ -48,7 +50,8 @@ class Watch(object):
         look = Look(step, found["map"], found["map50"], verdict["reason"], final, shown)
         best = self._best_look()
         self.looks.append(look)
-        if self._chooses("best") and final and (best is None or look.map > best.map):
+        keeps = self._validation and self._validation["keep"] == "best"
+        if keeps and final and (best is None or look.map > best.map):
             self.best = dict(weights)
         text = "step %d: mAP %.3f, mAP@0.5 %.3f on %s" % (step, look.map, look.map50, held.named)
         contract.emit("message", text=text + (" (%s)" % look.constant if look.constant else ""))
@@ -71,9 +74,6 @@ class Watch(object):
     def picture(self):
         """The looks as one PIL image, a row each."""
         return watch_sheet.sheet(self._held, self.looks, self._classes)
-
-    def _chooses(self, what):
-        return bool(self._validation) and self._validation["keep"] == what and self._held.chosen_by
 
     def _best_look(self):
         final = [look for look in self.looks if look.final]

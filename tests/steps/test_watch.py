@@ -13,10 +13,10 @@ SIZE = (80, 60)
 BOX = [0.25, 0.25, 0.75, 0.75]
 
 
-def held(count=4, chosen_by=True):
+def held(count=4):
     found = [Record(b"", np.array([BOX], np.float32), np.array([1], np.int32), 10 + i) for i in range(count)]
     pictures = [Image.new("RGB", SIZE, (200, 60 * i % 255, 0)) for i in range(count)]
-    return watch.Held(found, pictures, validation.ground_truth(found, pictures, ["thing"]), "four", chosen_by)
+    return watch.Held(found, pictures, validation.ground_truth(found, pictures, ["thing"]), "four")
 
 
 class Finds:
@@ -75,7 +75,7 @@ def test_looks_at_a_smaller_input_size_choose_nothing():
 
 
 def test_the_evaluation_split_chooses_nothing():
-    watched = watch.Watch(params(validation=None), ["thing"], held(chosen_by=False))
+    watched = watch.Watch(params(validation=None), ["thing"], held())
     look(watched, 10, 0.0)
     look(watched, 20, 0.2)
     assert watched.best is None and watched.best_step() is None and not watched.enough()
