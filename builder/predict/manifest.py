@@ -15,7 +15,8 @@ def predicted(manifest: Manifest) -> dict[str, Any]:
     whole = manifest.model_dump(mode="json")
     classes = len(manifest.dataset.classes)
     found = asdict(predict(whole["model"], classes, whole["quantization"]))
-    return {**found, "training_seconds": round(training_seconds(whole["model"], classes, whole["train"]))}
+    seconds = training_seconds(whole["model"], classes, whole["train"], whole["toolchain"])
+    return {**found, "training_seconds": round(seconds)}
 
 
 def in_words(found: Mapping[str, Any]) -> str:

@@ -15,8 +15,13 @@ depth 0.1 to 1.4 and 96x96 to 300x300, SSDLite among them, are within 15 % of on
 second differ by a factor of 3.
 """
 
+_GAINED_BY_KERNELS = 3.5
+"""Where a toolchain has the training kernels."""
 
-def training_seconds(model: Mapping[str, Any], classes: int, train: Mapping[str, Any]) -> float:
+
+def training_seconds(
+    model: Mapping[str, Any], classes: int, train: Mapping[str, Any], toolchain: Mapping[str, Any]
+) -> float:
     """Seconds of a manifest's ``train`` section on two cores with nothing else to do: within a factor of 2.
 
     Its sections have their defaults filled in. Steps of a progressive phase count at their own input size. Reading the
@@ -27,7 +32,9 @@ def training_seconds(model: Mapping[str, Any], classes: int, train: Mapping[str,
     numbers = (train["steps"] - early) * _answered(model, classes)
     if small:
         numbers += early * _answered({**model, "input_shape": small["input_shape"]}, classes)
-    return float(numbers * train["batch_size"] / _NUMBERS_A_SECOND)
+    kernels = toolchain["name"] == "tf1.15" and toolchain["image"] is None
+    rate = _NUMBERS_A_SECOND * (_GAINED_BY_KERNELS if kernels else 1)
+    return float(numbers * train["batch_size"] / rate)
 
 
 def _answered(model: Mapping[str, Any], classes: int) -> int:

@@ -15,6 +15,7 @@ from builder.predict import network, predict, training_seconds
 from builder.predict.layout import File, Operator, Tensor
 
 FLOAT = {"type": "float32"}
+STOCK, KERNELS = ({"name": name, "image": None} for name in ("tf1.12", "tf1.15"))
 
 
 def model(depth: float = 1.0, size: tuple[int, int] = (300, 300), **fields: Any) -> dict[str, Any]:
@@ -116,13 +117,21 @@ def test_the_parts_of_a_file_by_hand() -> None:
 def test_the_time_of_a_training_counts_each_phase_at_its_size() -> None:
     def seconds(size: tuple[int, int], steps: int, small: dict[str, Any] | None = None) -> float:
         train = {"steps": steps, "batch_size": 24, "progressive": small}
-        return training_seconds(model(0.25, size), 1, train)
+        return training_seconds(model(0.25, size), 1, train, STOCK)
 
     both = seconds((300, 300), 500, {"input_shape": [160, 160, 3], "steps": 200})
     assert both == pytest.approx(seconds((300, 300), 300) + seconds((160, 160), 200))
 
 
+def test_only_the_toolchain_of_the_kernels_is_quicker_for_them() -> None:
+    train = {"steps": 100, "batch_size": 1, "progressive": None}
+    with_kernels = training_seconds(model(0.25), 1, train, KERNELS)
+    assert with_kernels < training_seconds(model(0.25), 1, train, STOCK) / 2
+    own = {**KERNELS, "image": "host/image@sha256:" + "a" * 64}
+    assert training_seconds(model(0.25), 1, train, own) == training_seconds(model(0.25), 1, train, STOCK)
+
+
 @pytest.mark.parametrize(("side", "measured"), [(300, 20), (160, 64), (96, 170)])
 def test_pictures_a_second_are_near_what_was_measured_on_two_cores(side: int, measured: float) -> None:
     train = {"steps": 100, "batch_size": 1, "progressive": None}
-    assert 100 / training_seconds(model(0.25, (side, side)), 1, train) == pytest.approx(measured, rel=0.25)
+    assert 100 / training_seconds(model(0.25, (side, side)), 1, train, STOCK) == pytest.approx(measured, rel=0.25)
