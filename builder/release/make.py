@@ -70,7 +70,7 @@ def pull(layout: Layout, release: Release, folder: Path) -> list[Path]:
 
 
 def lay_out_training(results: Mapping[str, StepResult], store: Store, folder: Path) -> None:
-    """Writes what training said of itself (metrics.jsonl, summary.json, tensorboard/) into ``folder``, made anew."""
+    """Writes what training said of itself (metrics.jsonl, looks.png, tensorboard/ …) into ``folder``, made anew."""
     shutil.rmtree(folder, ignore_errors=True)
     for artifact in results["train"].artifacts:
         if not artifact.path.startswith("model.ckpt"):
