@@ -23,6 +23,7 @@ from builder.kernels import COMPILE, KERNELS, kernel_sources, kernels_digest
 from builder.plan.step import Toolchain
 
 _READY = ".tinsmith-ready"
+_COMPILED = ".tinsmith-compiled"
 _BUILD_TOOLS = ("pip", "setuptools", "wheel")
 
 
@@ -70,7 +71,7 @@ def ensure_environment(toolchain: Toolchain, folder: Path, cache: Path, emit: Em
     requirements = checked_requirements(toolchain, folder)
     kernels = checked_kernels(toolchain, folder)
     target = environment_folder(toolchain, cache)
-    if (target / _READY).is_file():
+    if (target / _READY).is_file() and (not kernels or (target / _COMPILED).is_file()):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(target.with_name(target.name + ".lock")):
@@ -79,9 +80,10 @@ def ensure_environment(toolchain: Toolchain, folder: Path, cache: Path, emit: Em
             interpreter = find_interpreter(toolchain.python, emit)
             emit("message", {"text": f"installing {toolchain.name} ({interpreter})"})
             _make(target, interpreter, requirements, emit)
-            _compile(target, kernels, emit)
             (target / _READY).write_text(f"{toolchain.requirements_digest}\n")
             emit("message", {"text": f"{toolchain.name} installed in {time.monotonic() - begun:.0f}s"})
+        if kernels and not (target / _COMPILED).is_file():
+            _compile(target, kernels, emit)
     return target
 
 
@@ -154,9 +156,7 @@ def _with_pip(target: Path, interpreter: Path, requirements: Path) -> None:
 
 
 def _compile(target: Path, sources: Mapping[str, bytes], emit: Emit) -> None:
-    """Builds the kernels into the environment. Where that fails, steps do without and say so."""
-    if not sources:
-        return
+    """Builds the kernels into the environment. Where that fails, steps do without and say so; it is tried again."""
     with tempfile.TemporaryDirectory(prefix="tinsmith-kernels-") as folder:
         for name, data in sources.items():
             (Path(folder) / name).write_bytes(data)
@@ -165,6 +165,8 @@ def _compile(target: Path, sources: Mapping[str, bytes], emit: Emit) -> None:
         except (OSError, subprocess.SubprocessError) as error:
             text = f"the training kernels cannot be compiled, so training will be slower: {_reason(error)}"
             emit("message", {"text": text})
+            return
+    (target / _COMPILED).touch()
 
 
 def build_tools(requirements: str) -> str:

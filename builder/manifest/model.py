@@ -148,6 +148,12 @@ class Manifest(Part):
         if self.train.validation is not None and self.toolchain.name in _WITHOUT_METRICS:
             message = f"toolchain {self.toolchain.name} has no pycocotools, which validation measures with"
             raise refuse(Problem("unsupported", message, "toolchain: tf1.15, or remove it", ("train", "validation")))
+        if self.train.evaluate_every is not None and self.toolchain.name in _WITHOUT_METRICS:
+            message = f"toolchain {self.toolchain.name} has no pycocotools, which looks at a training measure with"
+            raise refuse(Problem("no-effect", message, "toolchain: tf1.15, or remove it", ("train", "evaluate_every")))
+        if self.train.cpu_class != "x86-64-v3" and self.toolchain.name != "tf1.15":
+            message = f"toolchain {self.toolchain.name} has no training kernels, which cpu_class is for"
+            raise refuse(Problem("no-effect", message, "toolchain: tf1.15, or remove it", ("train", "cpu_class")))
         if isinstance(quantization, Uint8Qat) and quantization.delay >= quantization.steps:
             message = f"delay {quantization.delay} leaves none of the {quantization.steps} steps to rounding"
             raise refuse(Problem("out-of-range", message, "shorten it", ("quantization", "delay")))

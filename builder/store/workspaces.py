@@ -48,13 +48,21 @@ def sweep(root: Path, wanted: Collection[Digest], finished: Callable[[Digest], b
             _remove_all_but(folder, "out")
             _remove_all_but(folder / "out", CHECKPOINTS)
             if key not in wanted:
-                stopped.append((max(path.stat().st_mtime for path in saved), folder))
+                stopped.append((max(map(_written, saved)), folder))
     old = [folder for _, folder in sorted(stopped, reverse=True)[KEPT_TRAININGS:]]
     for folder in old:
         with _held(folder, wait=False) as held:
             if held:
                 shutil.rmtree(folder, ignore_errors=True)
     return len(old)
+
+
+def _written(path: Path) -> float:
+    """When ``path`` was written; 0 if a container that outlived its engine has just deleted it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _folders(work: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import io
 
+import PIL
 from PIL import Image, ImageDraw, ImageFont
 
 PALETTE = (
@@ -11,6 +12,7 @@ PALETTE = (
 """Bright enough to be seen on photographs, with black or white text readable on each."""
 
 TRUTH = (255, 255, 255)
+SIZED_FONT = tuple(int(part) for part in PIL.__version__.split(".")[:2]) >= (10, 1)
 PAPER, INK, GAP = (24, 26, 30), (226, 228, 232), 10
 
 
@@ -35,7 +37,7 @@ def draw(image, boxes, labels, scores, names):
     # Labels last: a box must not run through the label of another. The best one chooses its place first.
     taken = []
     for index in reversed(order):
-        text = "%s %d%%" % (_name(names, labels[index]), round(100 * scores[index]))
+        text = _readable("%s %d%%" % (_name(names, labels[index]), round(100 * scores[index])))
         _, _, right, bottom = pen.textbbox((0, 0), text, font=font)
         place = _place(_inside(boxes[index], image.size), right + 2 * unit + 2, bottom + unit + 1, image.size, taken)
         taken.append(place)
@@ -66,7 +68,7 @@ def sheet(tiles, title, columns=4, side=320):
 
     Images must already have the size they are to be shown in (see :func:`fitted`), or labels shrink with them.
     """
-    font, small = _font(17), _font(13)
+    font, small, title = _font(17), _font(13), _readable(title)
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     head, foot = 40, 22
@@ -77,7 +79,7 @@ def sheet(tiles, title, columns=4, side=320):
     for index, (image, caption) in enumerate(tiles):
         left, top = GAP + index % columns * (side + GAP), head + index // columns * (side + foot + GAP)
         paper.paste(image, (left + (side - image.width) // 2, top + (side - image.height) // 2))
-        pen.text((left + side // 2, top + side + foot // 2), caption, fill=INK, font=small, anchor="mm")
+        pen.text((left + side // 2, top + side + foot // 2), _readable(caption), fill=INK, font=small, anchor="mm")
     return paper
 
 
@@ -96,10 +98,12 @@ def png(image):
 
 def _font(size):
     """Pillow's own font; before Pillow 10.1, which the TensorFlow 1 toolchains have, it came in one size."""
-    try:
-        return ImageFont.load_default(size=size)
-    except TypeError:
-        return ImageFont.load_default()
+    return ImageFont.load_default(size=size) if SIZED_FONT else ImageFont.load_default()
+
+
+def _readable(text):
+    """``text`` with a question mark for what the font of one size does not have: all beyond Latin-1."""
+    return text if SIZED_FONT else text.encode("latin-1", "replace").decode("latin-1")
 
 
 def _unit(size):

@@ -16,7 +16,7 @@ class Evaluator(object):
     ``rewrite``: a function of the graph, called when it is complete.
     """
 
-    def __init__(self, model_params, classes, threads, rewrite=None):
+    def __init__(self, model_params, classes, rewrite=None):
         height, width, _ = model_params["input_shape"]
         self._size = (height, width)
         with tf.Graph().as_default() as built:
@@ -31,7 +31,7 @@ class Evaluator(object):
                 rewrite(built)
             self._variables = {variable.op.name: variable for variable in tf.compat.v1.global_variables()}
             self._initialize = tf.compat.v1.global_variables_initializer()
-            self._session = tf.compat.v1.Session(config=kernels.session_config(threads))
+            self._session = tf.compat.v1.Session(config=kernels.session_config())
 
     def __enter__(self):
         return self

@@ -100,9 +100,9 @@ class TrainingGraph(object):
                 following.append(tf.compat.v1.assign_add(average, self.averaging * apart))
         self.update = tf.group(*following)
 
-    def session(self, threads):
+    def session(self):
         """A session that gives the same bits each time."""
-        session = tf.compat.v1.Session(graph=self.graph, config=kernels.session_config(threads))
+        session = tf.compat.v1.Session(graph=self.graph, config=kernels.session_config())
         session.run(self.initialize, self._first_biases)
         return session
 
@@ -125,8 +125,10 @@ class TrainingGraph(object):
         session.run(self.initialize, assignments(self.variables, state))
 
     def begin(self, session, weights):
-        """Sets those variables that ``weights`` (name -> array) has; the others keep their first values."""
+        """Sets those variables that ``weights`` (name -> array) has, and their averages; the others keep their first
+        values."""
         known = {name: value for name, value in weights.items() if name in self.variables}
+        known.update((self.averaged[name].op.name, known[name]) for name in self.averaged if name in known)
         self.restore(session, dict(self.state(session), **known))
 
 

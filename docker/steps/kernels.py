@@ -60,11 +60,11 @@ def loaded():
     return bool(_loaded)
 
 
-def session_config(threads):
-    """One operation at a time, so that results repeat. With the kernels loaded they have the threads, and what is left
-    of TensorFlow, whose sums depend on the number of threads, has one."""
+def session_config():
+    """One operation at a time, so that results repeat. With the kernels loaded they have the threads. What TensorFlow
+    sums depends on its number of threads: it has one beside the kernels and two without them, whatever there is."""
     return tf.compat.v1.ConfigProto(
-        intra_op_parallelism_threads=1 if _loaded else threads,
+        intra_op_parallelism_threads=1 if _loaded else 2,
         inter_op_parallelism_threads=1,
         use_per_session_threads=True,
     )

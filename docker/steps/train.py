@@ -116,7 +116,7 @@ def _evaluate(request, trained, weights, rewrite):
     contract.emit("progress", stage="evaluating", step=0, steps=1)
     truth = contract.read_json(contract.input_path(request, "data", "eval.json"))
     held_out = _read(request, "eval.tfrecord")
-    with evaluation.Evaluator(trained.model, trained.classes, request.threads, rewrite) as evaluator:
+    with evaluation.Evaluator(trained.model, trained.classes, rewrite) as evaluator:
         answers = evaluator.answers(weights, held_out, records_module.Pictures(held_out))
     found = coco_metrics.score(truth, [record.identity for record in held_out], answers)
     contract.emit("progress", stage="evaluating", step=1, steps=1)

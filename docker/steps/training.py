@@ -40,9 +40,8 @@ class Training(object):
         self.model, self.classes, self.records = request.params["model"], request.params["classes"], records
         self.rows, self.watch = [], None
         self._params, self._first, self._rewrite, self._held = params, first, rewrite, held
-        self._threads = request.threads
-        # Without kernels the number of threads decides bits that the key does not tell apart.
-        self._identity = [request.step, request.key, None if kernels.loaded() else request.threads]
+        # Without kernels, where they could not be compiled, the same key gives other bits.
+        self._identity = [request.step, request.key, kernels.loaded()]
         self._checkpoints = None
         self._scratch = contract.output_path(request, contract.SCRATCH)
         self._pictures = records_module.Pictures(records)
@@ -69,7 +68,7 @@ class Training(object):
                 continue
             model = dict(self.model, input_shape=phase.input_shape)
             built = graph_module.TrainingGraph(model, self.classes, self._params, self._rewrite)
-            with built.session(self._threads) as session:
+            with built.session() as session:
                 if self._first is not None and not begun:
                     # Also where a checkpoint of this training goes on: what it began with belongs to the result.
                     first, begun = self._first(built.shapes, built.trainable), True
@@ -93,13 +92,13 @@ class Training(object):
             return self._steps(built, session, numbers, narrator, lambda done: False)
         if self.watch.enough():  # A checkpoint of the last step was left, and nothing after it.
             return None
-        with evaluation.Evaluator(model, self.classes, self._threads) as evaluator:
+        with evaluation.Evaluator(model, self.classes) as evaluator:
 
             def look(done):
                 if not self.watch.due(done):
                     return False
                 seen = self.watch.look(done, self._weights(built, session), evaluator, final)
-                narrator.look({"map": seen.map, "map50": seen.map50}, drawing.png(self.watch.picture()))
+                narrator.look({"map": seen.map, "map50": seen.map50}, drawing.png(self.watch.picture(last=True)))
                 return self.watch.enough()
 
             return self._steps(built, session, numbers, narrator, look)

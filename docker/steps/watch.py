@@ -18,6 +18,7 @@ Look = collections.namedtuple("Look", ["step", "map", "map50", "constant", "fina
 MOST_PICTURES = 200
 _SHOWN, _SHOWN_BOXES = 4, 3
 _LOOKS, _LEAST_STEPS = 8, 50
+_LEAST_JUDGED = 8
 
 
 def interval(params):
@@ -45,9 +46,10 @@ class Watch(object):
         held = self._held
         answers = evaluator.answers(weights, held.records, held.pictures)
         found = coco_metrics.score(held.truth, [record.identity for record in held.records], answers)
-        verdict = degenerate.judge(answers, held.truth)
+        # Of fewer pictures two or three may well be alike.
+        constant = degenerate.judge(answers, held.truth)["reason"] if len(answers) >= _LEAST_JUDGED else None
         shown = [_plain(answer) for answer in answers[:_SHOWN]]
-        look = Look(step, found["map"], found["map50"], verdict["reason"], final, shown)
+        look = Look(step, found["map"], found["map50"], constant, final, shown)
         best = self._best_look()
         self.looks.append(look)
         keeps = self._validation and self._validation["keep"] == "best"
@@ -71,9 +73,9 @@ class Watch(object):
         """The step that ``best`` is of; None where nothing is chosen."""
         return self._best_look().step if self.best is not None else None
 
-    def picture(self):
-        """The looks as one PIL image, a row each."""
-        return watch_sheet.sheet(self._held, self.looks, self._classes)
+    def picture(self, last=False):
+        """The looks, or only the last of them, as one PIL image with a row each."""
+        return watch_sheet.sheet(self._held, self.looks[-1:] if last else self.looks, self._classes)
 
     def _best_look(self):
         final = [look for look in self.looks if look.final]

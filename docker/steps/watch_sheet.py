@@ -2,12 +2,17 @@
 
 import drawing
 
-SIDE = 200
+SIDE, ROWS = 200, 12
 _LEAST_SCORE = 0.2
 
 
 def sheet(held, looks, classes):
-    """A PIL image with a row for each of ``looks`` (see ``watch``), detections over dashed annotations."""
+    """A PIL image with a row for each of ``looks`` (see ``watch``), detections over dashed annotations.
+
+    Of many looks it has ROWS, evenly apart, the last among them.
+    """
+    count = len(looks)
+    looks = looks if count <= ROWS else [looks[(row + 1) * count // ROWS - 1] for row in range(ROWS)]
     images = {image["id"]: image for image in held.truth["images"]}
     shown = looks[0].shown if looks else []
     tiles = []
@@ -15,7 +20,7 @@ def sheet(held, looks, classes):
         for place, found in enumerate(look.shown):
             image = images[held.records[place].identity]
             tiles.append((_tile(held, place, image, found, classes), _caption(look, place)))
-    title = "%d looks at the training, on %s; dashed: annotated" % (len(looks), held.named)
+    title = "%s at the training, on %s; dashed: annotated" % ("%d looks" % count if count > 1 else "a look", held.named)
     return drawing.sheet(tiles, title, columns=len(shown) or 1, side=SIDE)
 
 

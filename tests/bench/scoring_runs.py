@@ -44,7 +44,7 @@ def checkpoints(folder, model_folder, settings):
     numbers = sorted(
         int(name.split("-")[1].split(".")[0]) for name in os.listdir(model_folder) if name.endswith(".index")
     )
-    with evaluation.Evaluator(model, ["thing"], 2) as evaluator, built.session(2) as session:
+    with evaluation.Evaluator(model, ["thing"]) as evaluator, built.session() as session:
 
         def score(weights):
             answers = evaluator.answers(weights, held_out, shown)

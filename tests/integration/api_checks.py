@@ -60,6 +60,7 @@ def compared_losses():
                 both = model.loss(prediction, tf.tile([[300, 300, 3]], [4, 1]))
                 pair = both["Loss/localization_loss"], both["Loss/classification_loss"]
             found.append(session.run([*pair, *tf.gradients(sum(pair), [code, logits])]))
+    assert all(np.isfinite(each).all() for pair in found for each in pair)
     apart = [np.abs(theirs - own).max() / np.abs(theirs).max() for theirs, own in zip(*found)]
     return {"loss": float(max(apart[:2])), "gradient": float(max(apart[2:])), "positives": positives}
 

@@ -55,13 +55,13 @@ def main(cpu_class, threads, optimizer, detections=""):
     made = [picture(number) for number in range(5)]
     pictures = records.Pictures(made)
     add(parts, "pictures", *[np.asarray(pictures[number]) for number in range(len(made))])
-    weights = train(parts, OPTIMIZERS[optimizer], made, pictures, threads)
+    weights = train(parts, OPTIMIZERS[optimizer], made, pictures)
     if detections:
-        detect(parts, weights, made, threads)
+        detect(parts, weights, made)
     print(json.dumps({part: digest.hexdigest() for part, digest in parts.items()}))
 
 
-def train(parts, settings, made, pictures, threads):
+def train(parts, settings, made, pictures):
     """Trains a little; returns the weights."""
     stream = batches.Stream(made, pictures, BATCH, 5, AUGMENTATION)
     params = {"optimizer": settings, "seed": 1, "loss": LOSSES[settings["type"]], "clip_norm": 10.0, "ema": EMA}
@@ -69,7 +69,7 @@ def train(parts, settings, made, pictures, threads):
     for op in built.graph.get_operations():
         assert op.type not in BY_CPU, f"{op.name}: TensorFlow computes {op.type} by CPU"
         assert op.type != "Sqrt" or op.outputs[0].shape.ndims == 0, f"{op.name}: a vector's roots are approximations"
-    with built.session(threads) as session:
+    with built.session() as session:
         anchors = built.anchors(session)
         add(parts, "anchors", anchors)
         add(parts, "first weights", *ordered(built.state(session)))
@@ -89,9 +89,9 @@ def train(parts, settings, made, pictures, threads):
     return dict(weights, **averages)
 
 
-def detect(parts, weights, made, threads):
+def detect(parts, weights, made):
     """What the step's own evaluation finds."""
-    with evaluation.Evaluator(MODEL, CLASSES, threads) as evaluator:
+    with evaluation.Evaluator(MODEL, CLASSES) as evaluator:
         answers = evaluator.answers(weights, made, records.Pictures(made))
     assert sum(len(scores) for _, scores, _ in answers) > len(made)
     add(parts, "detections", *[array for answer in answers for array in answer])

@@ -15,9 +15,11 @@ import train  # noqa: F401
 
 import checkpoints
 import contract
+import drawing
 import ingest
 import numpy as np
 import schedule
+from PIL import Image
 
 STEPS, MIDDLE, DECAY = 10, 5, 0.9
 CLASSES = ["circle", "square", "triangle"]
@@ -55,6 +57,8 @@ DATASET = {
 def main(folder):
     said, states = [], {}
     contract.emit = lambda kind, **detail: said.append(detail["text"]) if kind == "message" else None
+    # This Pillow's font has Latin letters only; a class may be called anything.
+    drawing.draw(Image.new("RGB", (80, 60)), [[1, 1, 50, 50]], [0], [0.9], ["łoś 狸"])
     data = os.path.join(folder, "data")
     os.makedirs(data)
     ingest.main(contract.Request("ingest", {"dataset": DATASET}, {}, data, 1, "n"))
@@ -103,7 +107,9 @@ def distance(states):
         for name in names:
             before, weight = states[step - 1][name], states[step][name[: -len("/average")]]
             wanted = before + share * (weight - before)
-            worst = max(worst, float(np.abs(wanted - states[step][name]).max() / np.abs(weight).max()))
+            apart = float(np.abs(wanted - states[step][name]).max() / np.abs(weight).max())
+            assert np.isfinite(apart), name
+            worst = max(worst, apart)
     return worst if names else float("nan")
 
 

@@ -107,7 +107,7 @@ def test_a_network_that_answers_the_same_for_every_picture_is_stopped_past_half(
         def answers(self, weights, records, pictures):
             return [(np.array([BOX]), np.array([0.3]), np.array([0])) for _ in records]
 
-    moved = held(6)
+    moved = held(8)
     for index, row in enumerate(moved.truth["annotations"]):
         row["bbox"] = [5 * index, 2, 20, 20]
     watched = watch.Watch(params(), ["thing"], moved)
@@ -116,6 +116,20 @@ def test_a_network_that_answers_the_same_for_every_picture_is_stopped_past_half(
     with pytest.raises(Failure) as failure:
         watched.look(60, {}, Constant(), True)
     assert failure.value.code == "dead-output" and failure.value.help
+
+
+def test_two_pictures_may_well_be_alike():
+    watched = watch.Watch(params(), ["thing"], held(2))
+    assert look(watched, 60, 0.0).constant is None
+
+
+def test_the_picture_of_many_looks_has_the_last_of_them_and_a_bounded_size():
+    watched = watch.Watch(params(), ["thing"], held())
+    for step in range(1, 31):
+        look(watched, step, 0.01 * (step % 5))
+    assert watched.picture().height < 3000
+    alone = watch.Watch(params(), ["thing"], held(), watched.looks[-1:])
+    assert watched.picture(last=True).tobytes() == alone.picture().tobytes()
 
 
 def test_held_out_pictures_are_a_seeded_choice():

@@ -437,3 +437,11 @@ def test_one_crop_is_enough_and_tf1_12_cannot_validate() -> None:
     assert found(text) == [("conflict", "random_crop")]
     text = with_train("validation: {share: 0.2}").replace("toolchain: tf1.15", "toolchain: tf1.12")
     assert [code for code, _ in found(text)] == ["unsupported"]
+
+
+def test_keys_that_a_toolchain_has_no_use_for() -> None:
+    looks = with_train("evaluate_every: 50").replace("toolchain: tf1.15", "toolchain: tf1.12")
+    assert found(looks) == [("no-effect", "50")]
+    wide = with_train("cpu_class: x86-64-v4")
+    assert loads(wide, "m.yaml").only.train.cpu_class == "x86-64-v4"
+    assert found(wide.replace("toolchain: tf1.15", "toolchain: tf1.15-mkl")) == [("no-effect", "x86-64-v4")]

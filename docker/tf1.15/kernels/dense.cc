@@ -7,9 +7,10 @@
 namespace tinsmith {
 namespace {
 
-// Rows of a panel: as many as leave it and what is computed from it in the second-level cache.
+// Rows of a panel: as many as leave it and what is computed from it in the second-level cache. Sums are grouped by panel,
+// so their number must not depend on how wide vectors are.
 int64_t PanelRows(const Geometry& geometry) {
-  const int64_t floats = Padded(geometry.taps()) + Padded(geometry.out_channels);
+  const int64_t floats = (geometry.taps() + 7) / 8 * 8 + (geometry.out_channels + 7) / 8 * 8;
   return Max(24, Min(96, 32768 / floats)) / 12 * 12;
 }
 

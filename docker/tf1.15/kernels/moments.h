@@ -12,7 +12,7 @@ class Moments {
   Moments(int chunks, int channels)
       : chunks_(chunks), channels_(channels), sums_(int64_t{2} * chunks * channels) {}
 
-  // The `rows` rows of `channels` floats at `from`, as a part of `chunk`. `scratch`: 2 * Padded(channels) floats.
+  // The `rows` rows of `channels` floats at `from`, as a part of `chunk`. `scratch`: 2 * kLanes floats.
   void Add(int chunk, const float* from, int64_t rows, float* scratch) {
     double* sum = sums_.get() + int64_t{2} * chunk * channels_;
     double* square = sum + channels_;
