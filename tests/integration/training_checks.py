@@ -107,7 +107,7 @@ def distance(states):
         for name in names:
             before, weight = states[step - 1][name], states[step][name[: -len("/average")]]
             wanted = before + share * (weight - before)
-            apart = float(np.abs(wanted - states[step][name]).max() / np.abs(weight).max())
+            apart = float(np.abs(wanted - states[step][name]).max() / max(1e-3, np.abs(weight).max()))
             assert np.isfinite(apart), name
             worst = max(worst, apart)
     return worst if names else float("nan")
