@@ -27,7 +27,7 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-acceptance: $(READY)  ## Train on the raccoon photographs: half an hour on two cores
+acceptance: $(READY)  ## Train on the raccoon photographs: ten minutes on two cores
 	$(BIN)/tinsmith build manifests/raccoon-025.yaml --source raccoon=$${RACCOON:-../shared/data/raccoon}
 
 bench: $(DEV)  ## Speeds beside a peer's, in the same run: reading annotations, reading pictures, training
