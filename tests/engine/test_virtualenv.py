@@ -14,6 +14,7 @@ from builder.digest import digest_bytes
 from builder.engine.interpreter import usable
 from builder.engine.virtualenv import build_tools, ensure_environment, environment_folder
 from builder.errors import LockError, NoEngine
+from builder.kernels import kernel_sources, kernels_digest
 from builder.resources import toolchain_folder
 from tests.engine.conftest import TOOLCHAIN_FOLDER, tiny_toolchain
 from tests.fakes import Events
@@ -102,6 +103,30 @@ def test_packages_that_cannot_be_installed_leave_no_environment(
     assert caught.value.code == "no-toolchain"
     assert "no-such-package-of-tinsmith" in caught.value.message
     assert not environment_folder(broken, tmp_path).exists()
+
+
+def test_kernels_that_cannot_be_compiled_are_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "toolchain"
+    (folder / "kernels").mkdir(parents=True)
+    (folder / "requirements.lock").write_bytes((TOOLCHAIN_FOLDER / "requirements.lock").read_bytes())
+    (folder / "kernels" / "compile.py").write_text(
+        "import os, sys\nif 'COMPILER' not in os.environ: sys.exit('no compiler')\n"
+        "open(os.path.join(sys.prefix, 'compiled'), 'w').close()\n"
+    )
+    compiled = replace(TINY, kernels_digest=kernels_digest(kernel_sources(folder)))
+    events = Events()
+
+    made = ensure_environment(compiled, folder, tmp_path, events)
+    assert subprocess.call([made / "bin" / "python", "-c", ""]) == 0
+    assert "no compiler" in [item["text"] for item in events.of("message")][-1]
+    assert not (made / "compiled").exists()
+
+    monkeypatch.setenv("COMPILER", "there")
+    told = len(events)
+    ensure_environment(compiled, folder, tmp_path, events)
+    assert (made / "compiled").is_file() and len(events) == told
 
 
 def test_something_that_only_looks_like_a_python_is_not_one(tmp_path: Path) -> None:
