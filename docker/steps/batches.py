@@ -56,6 +56,13 @@ def whole(records, pictures, indices, size):
     )
 
 
+def calm(records, pictures, batch_size, size, most):
+    """The first pictures, ``most`` of them at the most, ``whole``, in batches that are all full."""
+    for first in range(0, min(len(records), most), batch_size):
+        indices = [index % len(records) for index in range(first, first + batch_size)]
+        yield whole(records, pictures, indices, size)
+
+
 def prefetch(make, numbers, depth=3):
     """Yields ``make(number)`` for each of ``numbers``, in order, made ahead of time by one thread.
 

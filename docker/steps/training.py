@@ -157,14 +157,9 @@ class Training(object):
             averaged = session.run(built.averaged)
             built.restore(session, dict(state, **averaged))
             weights.update(averaged)
-        weights.update(batchnorm.averages(built, session, self._calm_batches(built.size)))
+        batch_size = self._params["batch_size"]
+        seen = batches.calm(self.records, self._pictures, batch_size, built.size, AVERAGED_PICTURES)
+        weights.update(batchnorm.averages(built, session, seen))
         if state is not None:
             built.restore(session, state)
         return weights
-
-    def _calm_batches(self, size):
-        """The first training pictures as evaluation sees them, in batches of the training's size."""
-        batch_size = self._params["batch_size"]
-        for first in range(0, min(len(self.records), AVERAGED_PICTURES), batch_size):
-            indices = [index % len(self.records) for index in range(first, first + batch_size)]
-            yield batches.whole(self.records, self._pictures, indices, size)

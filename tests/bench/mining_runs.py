@@ -26,10 +26,7 @@ def main(folder, out, settings):
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
     learnt, batch = records_module.read(os.path.join(folder, "train.tfrecord")), settings["batch"]
     pictures, size = records_module.Pictures(learnt), (settings["size"], settings["size"])
-    whole = [
-        batches.whole(learnt, pictures, [index % len(learnt) for index in range(first, first + batch)], size)
-        for first in range(0, len(learnt), batch)
-    ]
+    whole = list(batches.calm(learnt, pictures, batch, size, len(learnt)))
     made = [Pair(settings, whole[0], ours=False), Pair(settings, whole[0], ours=True)]
     model_folder = os.path.join(out, "model")
     numbers = sorted(

@@ -18,6 +18,7 @@ import evaluation
 import graph
 import kernels
 import records as records_module
+import training
 import training_runs
 from tf1 import tf
 
@@ -56,16 +57,9 @@ def checkpoints(folder, model_folder, settings):
             weights = {name: reader.get_tensor(name) for name in built.weights}
             as_is = score(weights)
             built.begin(session, weights)
-            weights.update(batchnorm.averages(built, session, calm(learnt, pictures, settings)))
+            calm = batches.calm(learnt, pictures, settings["batch"], built.size, training.AVERAGED_PICTURES)
+            weights.update(batchnorm.averages(built, session, calm))
             yield dict(score(weights), step=number, as_is=as_is)
-
-
-def calm(learnt, pictures, settings):
-    """The training pictures as evaluation sees them."""
-    size, count = (settings["size"], settings["size"]), len(learnt)
-    for first in range(0, count, settings["batch"]):
-        indices = [index % count for index in range(first, first + settings["batch"])]
-        yield batches.whole(learnt, pictures, indices, size)
 
 
 if __name__ == "__main__":
