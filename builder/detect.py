@@ -17,8 +17,9 @@ from builder.lock.toolchains import resolve_toolchain
 from builder.plan.code import modules_of, read_step_code
 from builder.plan.make import LITERT
 from builder.plan.step import Step, StepInput
-from builder.release.layout import Layout, Release
+from builder.release.layout import Layout
 from builder.release.make import pull
+from builder.release.release import Release
 from builder.resources import steps_folder
 
 

@@ -60,7 +60,7 @@ def build(
         for item in planned:
             sources = source_opener(
                 item.family.manifests[0], item.lock, item.path, local, cache_folder(), emit,
-                lambda locked: release_files(locked, releases, cache_folder()),
+                lambda locked: release_files(locked, releases, cache_folder()), opened.write_bytes,
             )  # fmt: skip
             made = produce(
                 item.family, item.lock, item.plans, item.code,

@@ -26,18 +26,18 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
 
     Example: tinsmith show shapes@1.0.0
     """
-    from builder.release.layout import RUN_FILE, Layout
+    from builder.release.layout import Layout
+    from builder.release.make import read_run
 
     layout = Layout(releases)
     found = layout.find(release)
     metrics = json.loads(layout.read(found, "metrics.json"))
-    run = json.loads(layout.read(found, RUN_FILE))
+    run = read_run(layout, found)
     if as_json:
         document = {
             "name": found.name,
             "version": found.version,
             "digest": found.digest,
-            "identity": found.identity,
             "annotations": dict(found.annotations),
             "files": {title: {"digest": item[0], "size": item[1]} for title, item in found.files.items()},
             "metadata": json.loads(layout.read(found, "metadata.json")),
@@ -60,8 +60,9 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
         f"\nshow detections from a score of {point['score']:.2f}: "
         f"precision {point['precision']:.2f}, recall {point['recall']:.2f}"
     )
-    latency = run["latency"]
-    print(f"latency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}")
+    if run is not None:
+        latency = run["latency"]
+        print(f"latency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}")
     print("\nfiles")
     for title, (digest, size) in sorted(found.files.items()):
         print(f"  {title:16} {size:>10,}  {digest}")

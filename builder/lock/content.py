@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from builder.digest import Digest, digest_file, digest_json, hex_of
+from builder.digest import Digest, canonical_json, digest_bytes, digest_file, hex_of
 from builder.errors import DatasetError
 from builder.lock.globs import counts
 
@@ -20,11 +21,13 @@ _THREADS = 4
 
 @dataclass(frozen=True)
 class Content:
-    """``digest`` over the sorted (path, size, sha256) of all files; ``bytes`` is the sum of their sizes."""
+    """``listing`` is the sorted (path, size, sha256) of all files in canonical JSON, ``digest`` that of the listing;
+    ``bytes`` is the sum of the files' sizes."""
 
     digest: Digest
     files: int
     bytes: int
+    listing: builtins.bytes
 
 
 def dataset_digest(
@@ -42,7 +45,9 @@ def dataset_digest(
             entries = list(pool.map(lambda name: _entry(base, name), names))
         if not entries:
             raise DatasetError(f"no file in {root}", code="dataset-empty")
-        return Content(digest_json(entries), len(entries), sum(int(entry["size"]) for entry in entries))
+        listing = canonical_json(entries)
+        size = sum(int(entry["size"]) for entry in entries)
+        return Content(digest_bytes(listing), len(entries), size, listing)
     except OSError as error:
         raise DatasetError(f"cannot read {error.filename or root}: {error.strerror}", code="dataset-folder") from error
     except UnicodeEncodeError as error:

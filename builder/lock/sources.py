@@ -52,6 +52,7 @@ def source_opener(
     cache: Path,
     emit: Emit,
     release_files: Callable[[LockedSource], Path],
+    keep: Callable[[bytes], object],
     *,
     transports: Sequence[str] = HTTPS,
 ) -> Callable[[str], Path]:
@@ -60,7 +61,8 @@ def source_opener(
     Where globs leave files out, it is a folder of links to those that count, so that a step cannot see the others.
 
     It raises IntegrityError if a source holds anything else than what was locked. ``release_files`` finds the weights
-    of a release; what it gives is checked as well.
+    of a release; what it gives is checked as well. ``keep`` takes the list of files of what was opened, whose digest is
+    the locked one.
     """
 
     def opened(digest: str) -> Path:
@@ -75,6 +77,7 @@ def source_opener(
         found = dataset_digest(folder, locked.paths, locked.include, locked.exclude)
         if found.digest != locked.digest:
             raise _differs(locked, folder, found, manifest_path)
+        keep(found.listing)
         return folder
 
     return opened

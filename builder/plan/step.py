@@ -72,3 +72,11 @@ class Plan:
 
     def step(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
+
+    def needed(self) -> tuple[Step, ...]:
+        """The steps that the target's bytes depend on, in order: all but those that only measure this machine."""
+        wanted = {self.target}
+        for step in reversed(self.steps):
+            if step.name in wanted:
+                wanted.update(item.step for item in step.inputs if item.step is not None)
+        return tuple(step for step in self.steps if step.name in wanted)

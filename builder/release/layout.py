@@ -1,7 +1,8 @@
 """Releases as an OCI image layout on disk: one artifact per ``name:version``, written once.
 
-Source: OCI image specification 1.1 (image-layout.md, manifest.md, artifact guidance). Blobs come first, then
-the OCI manifest, and ``index.json`` is replaced last and at once, so a reader never sees half a release.
+Source: OCI image specification 1.1 (image-layout.md). Blobs come first, then the OCI manifest, and ``index.json`` is
+replaced last and at once, so a reader never sees half a release. What is attached to a release is listed under the
+tag of its referrers, as in a registry without the referrers API, so that tools which copy tags copy it too.
 """
 
 from __future__ import annotations
@@ -12,47 +13,35 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder.digest import Digest, canonical_json, digest_bytes, digest_json, hex_of, parse_digest
+from builder.digest import Digest, canonical_json, digest_bytes, hex_of, is_digest, parse_digest
 from builder.errors import IntegrityError, StoreUnreachable, UsageError
+from builder.release.document import (
+    ARTIFACT_TYPE,
+    EMPTY,
+    INDEX_TYPE,
+    MANIFEST_TYPE,
+    attachment_document,
+    attachment_entry,
+    descriptor,
+    referrers_document,
+    referrers_tag,
+    release_document,
+)
+from builder.release.release import (
+    LARGEST_DOCUMENT,
+    Attachment,
+    Blob,
+    Release,
+    parse_attachment,
+    parse_referrers,
+    parse_release,
+    safe_title,
+)
 
-ARTIFACT_TYPE = "application/vnd.tinsmith.release.v1"
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-TITLE = "org.opencontainers.image.title"
 REF_NAME = "org.opencontainers.image.ref.name"
-IDENTITY = "dev.tinsmith.identity"
-RUN_FILE = "run.json"
-"""Facts of one run (latency, engine, times): in the release, outside its identity."""
-
-_MEDIA_TYPES = {
-    ".tflite": "application/vnd.tensorflow.tflite",
-    ".json": "application/json",
-    ".txt": "text/plain",
-    ".png": "image/png",
-    ".tar": "application/x-tar",
-}
-_EMPTY = b"{}"
-_LARGEST_DOCUMENT = 4 << 20
-
-
-@dataclass(frozen=True)
-class Release:
-    """``files`` maps titles to (digest, size in bytes); ``digest`` is the OCI manifest's and names the release."""
-
-    name: str
-    version: str
-    digest: Digest
-    identity: Digest
-    files: Mapping[str, tuple[Digest, int]]
-    annotations: Mapping[str, str]
-
-    @property
-    def ref(self) -> str:
-        return f"{self.name}@{self.version}"
 
 
 class Layout:
@@ -63,7 +52,10 @@ class Layout:
 
     def releases(self) -> list[Release]:
         """Every release, by name and then in the order they were made."""
-        found = [self._release(parse_digest(entry["digest"])) for entry in self._index()["manifests"]]
+        found = []
+        for entry in self._index():
+            if entry.get("artifactType") in (ARTIFACT_TYPE, None) and entry["mediaType"] == MANIFEST_TYPE:
+                found.append(self._release(entry))
         return sorted(found, key=lambda release: release.name)
 
     def find(self, ref: str) -> Release:
@@ -76,117 +68,131 @@ class Layout:
         raise UsageError(f"{self.root} has no release '{ref}'", help=f"releases there: {known}")
 
     def read(self, release: Release, title: str) -> bytes:
-        """One file of a release, checked against its digest."""
-        digest, _ = release.files[title]
-        return self._read_blob(digest)
+        """One file of a release, checked against its digest and size."""
+        return self.blob(Blob(*release.files[title]))
+
+    def attachments(self, release: Release) -> list[Attachment]:
+        """What is attached to ``release``, in the order of their OCI manifests' digests."""
+        return [parse_attachment(self.blob(blob), release.digest) for blob in self._referrers(release.digest)]
+
+    def read_attachment(self, attachment: Attachment) -> bytes:
+        return self.blob(Blob(attachment.digest, attachment.size))
+
+    def blob(self, blob: Blob) -> bytes:
+        """The bytes of a blob. IntegrityError if it is missing, or not what its digest and size say."""
+        path = self.blob_path(blob.digest)
+        try:
+            if (size := path.stat().st_size) != blob.size:
+                raise IntegrityError(f"the blob {blob.digest} in {self.root} has {size} bytes, not {blob.size}")
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise IntegrityError(f"{self.root} lacks the blob {blob.digest}") from None
+        if digest_bytes(data) != blob.digest:
+            raise IntegrityError(f"the blob {blob.digest} in {self.root} has other bytes than its name says")
+        return data
+
+    def blob_path(self, digest: Digest) -> Path:
+        return self.root / "blobs" / "sha256" / hex_of(digest)
+
+    def tags(self) -> dict[str, Blob]:
+        """What every tag of ``index.json`` points to."""
+        return {
+            entry["annotations"][REF_NAME]: Blob(parse_digest(entry["digest"]), entry["size"])
+            for entry in self._index()
+            if REF_NAME in (entry.get("annotations") or {})
+        }
 
     def add(
         self, name: str, version: str, files: Mapping[str, bytes], annotations: Mapping[str, str]
     ) -> tuple[Release, bool]:
         """Writes a release of ``files`` and says whether it is new.
 
-        The same name and version with the same identity is left as it is; with another one it is an
-        IntegrityError (exit 7) naming the files that differ.
+        The same name and version with the same bytes is left as it is; with others it is an IntegrityError (exit 7)
+        naming the files that differ. ``files`` whose names are unsafe are a ValueError.
         """
-        identity = identity_of(files)
+        described = {safe_title(title): (digest_bytes(data), len(data)) for title, data in files.items()}
+        document, config = release_document(name, version, described, annotations)
+        made = parse_release(document)
         with self._locked():
             for known in self.releases():
                 if (known.name, known.version) == (name, version):
-                    if known.identity != identity:
-                        raise _other_bytes(known, files)
+                    if known.digest != made.digest:
+                        raise _other_bytes(known, made)
                     return known, False
-            return self._write(name, version, identity, files, annotations), True
+            for data in (*files.values(), config, document):
+                self._write(data)
+            self._tag(f"{name}:{version}", {**_described(MANIFEST_TYPE, document), "artifactType": ARTIFACT_TYPE})
+        return made, True
 
-    def _write(
-        self,
-        name: str,
-        version: str,
-        identity: Digest,
-        files: Mapping[str, bytes],
-        annotations: Mapping[str, str],
-    ) -> Release:
-        layers = []
-        for title, data in sorted(files.items()):
-            media_type = _MEDIA_TYPES.get(Path(title).suffix, "application/octet-stream")
-            layers.append({**self._blob(data, media_type), "annotations": {TITLE: title}})
-        document = {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "artifactType": ARTIFACT_TYPE,
-            "config": self._blob(_EMPTY, EMPTY_TYPE),
-            "layers": layers,
-            "annotations": {
-                **annotations,
-                IDENTITY: identity,
-                TITLE: name,
-                "org.opencontainers.image.version": version,
-            },
-        }
-        descriptor = self._blob(canonical_json(document), MANIFEST_TYPE)
-        entry = {**descriptor, "artifactType": ARTIFACT_TYPE, "annotations": {REF_NAME: f"{name}:{version}"}}
-        index = self._index()
-        index["manifests"].append(entry)
-        _replace(self.root / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
-        _replace(self.root / "index.json", canonical_json(index))
-        return self._release(parse_digest(descriptor["digest"]))
+    def attach(self, release: Release, artifact_type: str, title: str, data: bytes) -> Attachment:
+        """Writes ``data`` as something said about ``release``; the same again changes nothing."""
+        subject = descriptor(MANIFEST_TYPE, release.digest, release.size)
+        document = attachment_document(subject, artifact_type, safe_title(title), data)
+        made = parse_attachment(document, release.digest)
+        with self._locked():
+            entries = {item.manifest: item for item in self.attachments(release)}
+            if made.manifest not in entries:
+                for content in (EMPTY, data, document):
+                    self._write(content)
+                known = [
+                    attachment_entry(self._read(item.manifest), item.artifact_type, item.title)
+                    for item in entries.values()
+                ]
+                index = referrers_document([*known, attachment_entry(document, artifact_type, title)])
+                self._write(index)
+                self._tag(referrers_tag(release.digest), _described(INDEX_TYPE, index))
+        return made
 
-    def _blob(self, data: bytes, media_type: str) -> dict[str, Any]:
-        digest = digest_bytes(data)
-        path = self._blob_path(digest)
-        if not path.exists():
+    def _release(self, entry: Mapping[str, Any]) -> Release:
+        release = parse_release(self.blob(Blob(parse_digest(entry["digest"]), entry["size"])))
+        tag = (entry.get("annotations") or {}).get(REF_NAME)
+        # Tools that copy single releases give them tags of their own; only ours say the name.
+        if tag is not None and ":" in tag and tag != f"{release.name}:{release.version}":
+            raise IntegrityError(f"{self.root} calls {release.ref} {tag!a:.100}")
+        return release
+
+    def _referrers(self, digest: Digest) -> list[Blob]:
+        listed = self.tags().get(referrers_tag(digest))
+        return parse_referrers(self.blob(listed)) if listed is not None else []
+
+    def _read(self, digest: Digest) -> bytes:
+        return self.blob(Blob(digest, self.blob_path(digest).stat().st_size))
+
+    def _write(self, data: bytes) -> None:
+        path = self.blob_path(digest_bytes(data))
+        if not path.exists() or path.read_bytes() != data:
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, data)
-        return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
-    def _blob_path(self, digest: Digest) -> Path:
-        return self.root / "blobs" / "sha256" / hex_of(digest)
+    def _tag(self, tag: str, entry: Mapping[str, Any]) -> None:
+        """Points ``tag`` to ``entry`` in ``index.json``; the lock must be held."""
+        kept = [item for item in self._index() if (item.get("annotations") or {}).get(REF_NAME) != tag]
+        manifests = [*kept, {**entry, "annotations": {REF_NAME: tag}}]
+        _replace(self.root / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
+        index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
+        _replace(self.root / "index.json", canonical_json(index))
 
-    def _read_blob(self, digest: Digest) -> bytes:
-        try:
-            data = self._blob_path(digest).read_bytes()
-        except FileNotFoundError:
-            raise IntegrityError(f"{self.root} lacks the blob {digest}") from None
-        if digest_bytes(data) != digest:
-            raise IntegrityError(f"the blob {digest} in {self.root} has other bytes than its name says")
-        return data
-
-    def _index(self) -> dict[str, Any]:
+    def _index(self) -> list[dict[str, Any]]:
         path = self.root / "index.json"
         try:
+            if path.stat().st_size > LARGEST_DOCUMENT:
+                raise IntegrityError(f"{path} is larger than {LARGEST_DOCUMENT:,} bytes")
             index = json.loads(path.read_bytes())
+            if index["schemaVersion"] != 2:
+                raise ValueError("not an OCI image index")
+            for entry in index["manifests"]:
+                known = isinstance(entry["mediaType"], str) and is_digest(entry["digest"])
+                if not known or not isinstance(entry["size"], int):
+                    raise ValueError("an entry describes nothing")
+                for value in (entry.get("annotations") or {}).values():
+                    if not isinstance(value, str):
+                        raise ValueError("an annotation is no text")
+            manifests: list[dict[str, Any]] = index["manifests"]
+            return manifests
         except FileNotFoundError:
-            return {
-                "schemaVersion": 2,
-                "mediaType": "application/vnd.oci.image.index.v1+json",
-                "manifests": [],
-            }
-        except ValueError as error:
-            raise IntegrityError(f"{path} is not an OCI image index: {error}") from error
-        if not isinstance(index, dict) or not isinstance(index.get("manifests"), list):
-            raise IntegrityError(f"{path} is not an OCI image index")
-        return index
-
-    def _release(self, digest: Digest) -> Release:
-        data = self._read_blob(digest)
-        if len(data) > _LARGEST_DOCUMENT:
-            raise IntegrityError(f"the OCI manifest {digest} is larger than {_LARGEST_DOCUMENT} bytes")
-        try:
-            document = json.loads(data)
-            annotations = document["annotations"]
-            files = {
-                _safe_title(layer["annotations"][TITLE]): (parse_digest(layer["digest"]), int(layer["size"]))
-                for layer in document["layers"]
-            }
-            return Release(
-                name=annotations[TITLE],
-                version=annotations["org.opencontainers.image.version"],
-                digest=digest,
-                identity=parse_digest(annotations[IDENTITY]),
-                files=files,
-                annotations=annotations,
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(f"{digest} in {self.root} is not a tinsmith release: {error!r}") from error
+            return []
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise IntegrityError(f"{path} is not an OCI image index: {str(error)[:200]}") from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -200,26 +206,16 @@ class Layout:
             yield
 
 
-def identity_of(files: Mapping[str, bytes]) -> Digest:
-    """The digest over what was built: every file but the facts of one run."""
-    return digest_json({title: digest_bytes(data) for title, data in files.items() if title != RUN_FILE})
+def _described(media_type: str, data: bytes) -> dict[str, Any]:
+    return descriptor(media_type, digest_bytes(data), len(data))
 
 
-def _safe_title(title: str) -> str:
-    path = Path(title)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\x00" in title:
-        raise ValueError(f"unsafe file name {title!r}")
-    return title
-
-
-def _other_bytes(known: Release, files: Mapping[str, bytes]) -> IntegrityError:
+def _other_bytes(known: Release, made: Release) -> IntegrityError:
     differing = sorted(
-        title
-        for title in {*files, *known.files} - {RUN_FILE}
-        if title not in files or title not in known.files or digest_bytes(files[title]) != known.files[title][0]
+        title for title in {*made.files, *known.files} if made.files.get(title) != known.files.get(title)
     )
     return IntegrityError(
-        f"{known.ref} is released already, with other bytes in: {', '.join(differing)}",
+        f"{known.ref} is released already, with other bytes in: {', '.join(differing) or 'its annotations'}",
         help="a released version never changes: raise 'version' in the manifest",
         code="immutable",
     )

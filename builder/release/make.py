@@ -1,10 +1,10 @@
-"""From the results of a build to a release: check the budgets, collect the files, write the layout."""
+"""From the results of a build to a release: collect the files, write the layout, attach the facts of the run."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,18 @@ from builder.lock.model import Lock
 from builder.manifest.model import Manifest
 from builder.plan.code import StepCode
 from builder.plan.step import Plan
+from builder.release import document
 from builder.release.figures import Figures
-from builder.release.layout import RUN_FILE, Layout, Release
+from builder.release.layout import Layout
 from builder.release.recipe import recipe_files, tar_of
+from builder.release.release import Release
 from builder.store.base import StepResult, Store
+
+RUN_FILE = "run.json"
+RUN_TYPE = "application/vnd.tinsmith.run.v1+json"
+"""Facts of one run (latency, engine, seconds a step): attached to the release, not part of it."""
+RECIPE = "recipe.tar"
+STEPS = "steps.json"
 
 
 @dataclass(frozen=True)
@@ -38,21 +46,39 @@ def make_release(
     docker: Path,
     results: Mapping[str, StepResult],
     figures: Figures,
+    sources: Callable[[str], Path],
     store: Store,
     layout: Layout,
 ) -> Built:
     """The release of a build whose ``figures`` were judged before; IntegrityError as for ``Layout.add``."""
-    run = {
+    recipe = recipe_files(manifest, lock, plan, code, docker, _listings(lock, sources, store))
+    files = {item.path: store.read(item.digest) for item in results[plan.target].artifacts}
+    files[RECIPE] = tar_of(recipe)
+    files[STEPS] = document.steps_document(
+        {
+            step.name: (step.key, {item.path: item.digest for item in results[step.name].artifacts})
+            for step in plan.needed()
+        }
+    )
+    release, new = layout.add(manifest.name, manifest.version, files, said_of(manifest, plan))
+    run: Mapping[str, Any] = {
         "latency": figures.latency,
         "steps": {name: {"key": result.key, **result.run} for name, result in results.items()},
     }
-    files = {item.path: store.read(item.digest) for item in results[plan.target].artifacts}
-    files["recipe.tar"] = tar_of(recipe_files(manifest, lock, plan, code, docker))
-    files[RUN_FILE] = canonical_json(run)
-    release, new = layout.add(manifest.name, manifest.version, files, _annotations(manifest, plan))
-    if not new:
-        run = json.loads(layout.read(release, RUN_FILE))
+    if new:
+        layout.attach(release, RUN_TYPE, RUN_FILE, canonical_json(run))
+    else:
+        run = read_run(layout, release) or run
     return Built(release, new, figures.metrics, run)
+
+
+def read_run(layout: Layout, release: Release) -> dict[str, Any] | None:
+    """The facts of the run that made ``release``, None if they are not there."""
+    for attachment in layout.attachments(release):
+        if attachment.artifact_type == RUN_TYPE:
+            run: dict[str, Any] = json.loads(layout.read_attachment(attachment))
+            return run
+    return None
 
 
 def pull(layout: Layout, release: Release, folder: Path) -> list[Path]:
@@ -77,11 +103,25 @@ def lay_out_training(results: Mapping[str, StepResult], store: Store, folder: Pa
             store.copy_to(artifact.digest, folder / artifact.path)
 
 
-def _annotations(manifest: Manifest, plan: Plan) -> dict[str, str]:
+def said_of(manifest: Manifest, plan: Plan) -> dict[str, str]:
+    """What the OCI manifest of a release says of it, beside its name and version."""
     return {
-        "org.opencontainers.image.description": manifest.release.description,
-        "org.opencontainers.image.licenses": manifest.release.license,
-        "org.opencontainers.image.authors": ", ".join(manifest.release.authors),
-        "dev.tinsmith.manifest": manifest.digest,
-        "dev.tinsmith.plan": plan.digest,
+        document.DESCRIPTION: manifest.release.description,
+        document.LICENSES: manifest.release.license,
+        document.AUTHORS: ", ".join(manifest.release.authors),
+        document.ARCHITECTURE: manifest.model.architecture,
+        document.QUANTIZATION: manifest.quantization.type,
+        document.MANIFEST: manifest.digest,
+        document.PLAN: plan.digest,
     }
+
+
+def _listings(lock: Lock, sources: Callable[[str], Path], store: Store) -> dict[str, bytes]:
+    """The files of every locked source, from its digest."""
+    found = {}
+    for locked in (lock.dataset, lock.init):
+        if locked is not None:
+            if not store.has(locked.digest):
+                sources(locked.digest)  # which keeps its listing
+            found[str(locked.digest)] = store.read(locked.digest)
+    return found

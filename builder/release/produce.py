@@ -65,8 +65,9 @@ def produce(
         built = None
         if keep:
             built = make_release(
-                variant.manifest, lock, plan, code, docker_folder(), results, candidate.figures, store, layout
-            )
+                variant.manifest, lock, plan, code, docker_folder(), results, candidate.figures,
+                sources, store, layout,
+            )  # fmt: skip
             pull(layout, built.release, folder)
             lay_out_training(results, store, folder / "training")
         made.append(Made(variant, candidate, built, folder))

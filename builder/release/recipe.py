@@ -18,13 +18,21 @@ from builder.plan.step import Plan
 _TOOLCHAIN_FILES = ("Dockerfile", "overrides.in", "requirements.in", "requirements.lock", "toolchain.toml")
 
 
-def recipe_files(manifest: Manifest, lock: Lock, plan: Plan, code: StepCode, docker: Path) -> dict[str, bytes]:
-    """File name -> bytes. The manifest is in its canonical form, so comments and key order change nothing."""
+def recipe_files(
+    manifest: Manifest, lock: Lock, plan: Plan, code: StepCode, docker: Path, listings: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """File name -> bytes. The manifest is in its canonical form, so comments and key order change nothing.
+
+    ``listings``: the files of every locked source, from its digest, as ``lock.content`` lists them.
+    """
     files = {
         "manifest.json": canonical_json(manifest.model_dump(mode="json")),
         "lock.json": canonical_json(lock.model_dump(mode="json")),
         "plan.json": canonical_json(plan_document(plan)),
     }
+    for kind, locked in (("dataset", lock.dataset), ("init", lock.init)):
+        if locked is not None:
+            files[f"{kind}.json"] = listings[locked.digest]
     for name in {name for step in plan.steps for name in step.code}:
         files[f"steps/{name}"] = code[name]
     for toolchain in {step.toolchain.name for step in plan.steps}:

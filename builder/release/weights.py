@@ -9,7 +9,8 @@ from builder.digest import hex_of
 from builder.errors import DatasetError
 from builder.lock.content import dataset_digest
 from builder.lock.model import LockedSource
-from builder.release.layout import Layout, Release
+from builder.release.layout import Layout
+from builder.release.release import Release
 
 FOLDER = "checkpoint"
 """Where in a release the weights as trained lie."""

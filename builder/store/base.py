@@ -43,6 +43,9 @@ class Store(Protocol):
     def write(self, path: Path) -> Digest:
         """Takes a copy of the file at ``path`` and returns its digest."""
 
+    def write_bytes(self, data: bytes) -> Digest:
+        """Takes a copy of ``data`` and returns its digest."""
+
     def lookup(self, key: Digest) -> StepResult | None:
         """The result recorded for ``key`` if every blob of it is there."""
 

@@ -90,6 +90,13 @@ class DiskStore:
             _publish(unfinished, target, self._blob(digest))
         return digest
 
+    def write_bytes(self, data: bytes) -> Digest:
+        digest = digest_bytes(data)
+        with temporary.new_file(self._temporary) as (unfinished, target):
+            target.write(data)
+            _publish(unfinished, target, self._blob(digest))
+        return digest
+
     def lookup(self, key: Digest) -> StepResult | None:
         path = self._results / f"{hex_of(key)}.json"
         try:

@@ -48,6 +48,7 @@ def test_the_photographs_have_the_locked_content_and_are_ingested_whole(photogra
         tmp_path / "cache",
         events,
         no_release,
+        store.write_bytes,
     )
     (plan,) = planned.plans
     ingest = Plan(plan.name, plan.version, plan.steps[:1], "ingest", plan.digest)

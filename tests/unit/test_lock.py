@@ -46,7 +46,9 @@ def no_release(ref: str | LockedSource) -> Any:
 
 def open_it(path: Path, lock: Lock, sources: Mapping[str, Path] | None = None) -> Path:
     assert lock.dataset is not None
-    opened = source_opener(load(path).only, lock, path, sources or {}, path.parent / "cache", ignore, no_release)
+    opened = source_opener(
+        load(path).only, lock, path, sources or {}, path.parent / "cache", ignore, no_release, [].append
+    )
     return opened(lock.dataset.digest)
 
 

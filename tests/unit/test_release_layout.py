@@ -7,11 +7,14 @@ import pytest
 
 from builder.digest import digest_bytes
 from builder.errors import IntegrityError, UsageError
-from builder.release.layout import ARTIFACT_TYPE, MANIFEST_TYPE, Layout
+from builder.release.document import ARTIFACT_TYPE, CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE, release_document
+from builder.release.layout import Layout
 from builder.release.make import pull
 from builder.release.recipe import tar_of
+from builder.release.release import Blob, parse_release
 
-FILES = {"model.tflite": b"TFL3", "labels.txt": b"raccoon\n", "run.json": b'{"latency":1}'}
+FILES = {"model.tflite": b"TFL3", "labels.txt": b"raccoon\n", "checkpoint/a": b"1"}
+RUN_TYPE = "application/vnd.tinsmith.run.v1+json"
 
 
 def test_a_release_is_an_oci_layout_that_reads_back(tmp_path: Path) -> None:
@@ -23,20 +26,77 @@ def test_a_release_is_an_oci_layout_that_reads_back(tmp_path: Path) -> None:
     assert entry["mediaType"] == MANIFEST_TYPE
     document = json.loads((layout.root / "blobs" / "sha256" / entry["digest"][7:]).read_bytes())
     assert document["artifactType"] == ARTIFACT_TYPE
-    assert document["config"]["digest"] == digest_bytes(b"{}")
+    config = json.loads((layout.root / "blobs" / "sha256" / document["config"]["digest"][7:]).read_bytes())
+    assert document["config"]["mediaType"] == CONFIG_TYPE
+    assert config["descriptor"] == {"name": "raccoon", "version": "1.0.0", "licenses": ["MIT"]}
+    assert config["modelfs"]["diffIds"] == [layer["digest"] for layer in document["layers"]]
     assert {layer["digest"] for layer in document["layers"]} == {digest_bytes(data) for data in FILES.values()}
     for ref in ("raccoon", "raccoon@1.0.0", release.digest):
         assert layout.find(ref) == release
     assert layout.read(release, "labels.txt") == b"raccoon\n"
 
 
-def test_the_same_bytes_again_change_nothing_even_with_another_run(tmp_path: Path) -> None:
+def test_the_same_bytes_again_change_nothing(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     first, _ = layout.add("raccoon", "1.0.0", FILES, {})
-    again, new = layout.add("raccoon", "1.0.0", {**FILES, "run.json": b'{"latency":2}'}, {})
+    again, new = layout.add("raccoon", "1.0.0", dict(reversed(FILES.items())), {})
     assert not new
     assert again == first
     assert len(layout.releases()) == 1
+
+
+def test_what_is_attached_is_found_under_the_tag_of_the_referrers_and_changes_no_digest(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    release, _ = layout.add("raccoon", "1.0.0", FILES, {})
+    assert layout.attachments(release) == []
+    layout.attach(release, RUN_TYPE, "run.json", b'{"latency":1}')
+    layout.attach(release, RUN_TYPE, "run.json", b'{"latency":1}')
+    layout.attach(release, "text/plain", "note.txt", b"fine")
+    found = layout.attachments(release)
+    assert sorted((item.title, layout.read_attachment(item)) for item in found) == [
+        ("note.txt", b"fine"),
+        ("run.json", b'{"latency":1}'),
+    ]
+    assert layout.releases() == [release]
+    index = json.loads((tmp_path / "index.json").read_text())["manifests"]
+    assert [entry["mediaType"] for entry in index] == [MANIFEST_TYPE, INDEX_TYPE]
+    assert index[1]["annotations"]["org.opencontainers.image.ref.name"] == "sha256-" + release.digest[7:]
+
+
+def test_an_attachment_of_another_release_is_refused(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    one, _ = layout.add("raccoon", "1.0.0", FILES, {})
+    other, _ = layout.add("raccoon", "1.0.1", {**FILES, "labels.txt": b"cat\n"}, {})
+    layout.attach(one, RUN_TYPE, "run.json", b"{}")
+    index = (tmp_path / "index.json").read_text()
+    (tmp_path / "index.json").write_text(index.replace("sha256-" + one.digest[7:], "sha256-" + other.digest[7:]))
+    assert layout.attachments(one) == []
+    with pytest.raises(IntegrityError, match="attached to something else"):
+        layout.attachments(other)
+
+
+def test_every_byte_of_a_release_is_guarded(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    release, _ = layout.add("raccoon", "1.0.0", FILES, {"org.opencontainers.image.licenses": "MIT"})
+    for blob in (Blob(release.digest, release.size), release.config, *(Blob(*item) for item in release.files.values())):
+        path = layout.blob_path(blob.digest)
+        whole = path.read_bytes()
+        for place in range(len(whole)):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(IntegrityError):
+                check_all(layout)
+        for other in (whole[:-1], whole + b"\0", b""):
+            path.write_bytes(other)
+            with pytest.raises(IntegrityError):
+                check_all(layout)
+        path.write_bytes(whole)
+    assert check_all(layout) == FILES
+
+
+def check_all(layout: Layout) -> dict[str, bytes]:
+    (release,) = layout.releases()
+    layout.blob(release.config)
+    return {title: layout.read(release, title) for title in release.files}
 
 
 def test_other_bytes_under_a_released_version_are_refused_by_name(tmp_path: Path) -> None:
@@ -56,7 +116,8 @@ def test_pull_writes_the_files_and_refuses_a_damaged_blob(tmp_path: Path) -> Non
     layout = Layout(tmp_path / "releases")
     release, _ = layout.add("raccoon", "1.0.0", FILES, {})
     pull(layout, release, tmp_path / "app")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "app").iterdir()} == FILES
+    found = [path for path in (tmp_path / "app").rglob("*") if path.is_file()]
+    assert {path.relative_to(tmp_path / "app").as_posix(): path.read_bytes() for path in found} == FILES
     digest, _ = release.files["model.tflite"]
     (layout.root / "blobs" / "sha256" / digest[7:]).write_bytes(b"TFL4")
     with pytest.raises(IntegrityError):
@@ -71,11 +132,21 @@ def test_an_unknown_release_says_which_there_are(tmp_path: Path) -> None:
     assert "raccoon@1.0.0" in str(caught.value.help)
 
 
-@pytest.mark.parametrize("title", ["../evil", "/etc/evil", ""])
-def test_a_layout_cannot_write_outside_the_folder(tmp_path: Path, title: str) -> None:
-    layout = Layout(tmp_path)
+UNSAFE = ["../evil", "/etc/evil", "", ".", "a/../b", "a//b", "./a", "a/", "a\\b", "C:x", "a\nb", "a" * 500]
+
+
+@pytest.mark.parametrize("title", UNSAFE)
+def test_no_release_can_be_written_outside_its_folder(title: str) -> None:
+    data, _ = release_document("raccoon", "1.0.0", {title: (digest_bytes(b"x"), 1)}, {})
     with pytest.raises(IntegrityError):
-        layout.add("raccoon", "1.0.0", {title: b"x"}, {})
+        parse_release(data)
+
+
+def test_a_file_that_is_also_a_folder_is_refused() -> None:
+    blob = (digest_bytes(b"x"), 1)
+    data, _ = release_document("raccoon", "1.0.0", {"a": blob, "a/b": blob}, {})
+    with pytest.raises(IntegrityError):
+        parse_release(data)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"manifests": 1}'])
