@@ -19,8 +19,9 @@ COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-
 demo: $(READY)  ## Build manifests/shapes.yaml: a trained, verified release in a few minutes
 	$(BIN)/tinsmith build manifests/shapes.yaml
 
+TEST_PROCESSES ?= 2
 test: $(DEV)  ## All tests; those that need a Docker engine say so where there is none
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup
 
 lint: $(DEV)
 	$(BIN)/ruff check .
