@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from builder.digest import Digest, canonical_json, digest_bytes, hex_of, parse_digest
+from builder.digest import Digest, canonical_json, digest_bytes, digest_json, hex_of, parse_digest
 from builder.errors import IntegrityError, StoreUnreachable
 from builder.store import temporary, workspaces
 from builder.store.base import Artifact, StepResult
@@ -100,10 +100,18 @@ class DiskStore:
     def lookup(self, key: Digest) -> StepResult | None:
         path = self._results / f"{hex_of(key)}.json"
         try:
-            result = _result_of(json.loads(path.read_bytes()))
+            document = json.loads(path.read_bytes())
+            digest = document.pop("digest", None)
+            if digest is None:
+                return None  # written by an older tinsmith
+            if digest != digest_json(document):
+                raise ValueError("it has other contents than its digest says")
+            result = _result_of(document)
+            if result.key != key:
+                raise ValueError(f"it is the result of {result.key}")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise IntegrityError(
                 f"the result {path} is damaged: {error}", help="delete that file; the step will run again"
             ) from error
@@ -125,7 +133,7 @@ class DiskStore:
             "run": result.run,
         }
         with temporary.new_file(self._temporary) as (unfinished, target):
-            target.write(canonical_json(document))
+            target.write(canonical_json({**document, "digest": digest_json(document)}))
             path = self._results / f"{hex_of(result.key)}.json"
             path.unlink(missing_ok=True)  # a result that lost its blobs counts as none
             _publish(unfinished, target, path)

@@ -66,10 +66,28 @@ def test_a_key_never_gets_other_bytes(tmp_path: Path) -> None:
         store.record(StepResult(KEY, "train", (put(store, tmp_path, b"two"),), {}))
 
 
+def test_no_flipped_byte_of_a_result_makes_another_result(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path / "store")
+    result = StepResult(KEY, "train", (put(store, tmp_path, b"weights"),), {"engine": "local"})
+    store.record(result)
+    path = tmp_path / "store" / "results" / (KEY.removeprefix("sha256:") + ".json")
+    path.chmod(0o644)
+    whole, refused = path.read_bytes(), 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            assert store.lookup(KEY) is None  # then the step runs again
+        except IntegrityError:
+            refused += 1
+    assert refused >= len(whole) - len('"digest"')
+    path.write_bytes(whole)
+    assert store.lookup(KEY) == result
+
+
 def test_a_damaged_result_is_an_integrity_error(tmp_path: Path) -> None:
     store = DiskStore(tmp_path / "store")
     path = tmp_path / "store" / "results" / (KEY.removeprefix("sha256:") + ".json")
-    path.write_text(json.dumps({"key": KEY}))
+    path.write_text(json.dumps({"key": KEY})[:-1])
     with pytest.raises(IntegrityError):
         store.lookup(KEY)
 
