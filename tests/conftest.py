@@ -10,6 +10,7 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Groups for pytest-xdist: a module's tests stay together, as do all that use the Docker engine, whose containers
     they count, or the project that is built once."""
