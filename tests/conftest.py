@@ -12,8 +12,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Groups for pytest-xdist: a module's tests stay together, as do all that use the Docker engine, whose containers
-    they count, or the project that is built once."""
+    """Groups for pytest-xdist: a module's tests stay together, as do all that use an engine, whose containers they
+    count, or the project that is built once."""
     for item in items:
-        shared = "built" in getattr(item, "fixturenames", ()) or item.get_closest_marker("docker")
-        item.add_marker(pytest.mark.xdist_group("engine" if shared else item.nodeid.partition("::")[0]))
+        module = item.nodeid.partition("::")[0]
+        shared = (
+            module.startswith("tests/engine/")
+            or "built" in getattr(item, "fixturenames", ())
+            or item.get_closest_marker("docker")
+        )
+        item.add_marker(pytest.mark.xdist_group("engine" if shared else module))
