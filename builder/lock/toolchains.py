@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.digest import digest_file, digest_json
+from builder.digest import digest_bytes, digest_json
 from builder.errors import LockError, UsageError
 from builder.kernels import kernel_sources, kernels_digest
 from builder.lock.model import LockedToolchain
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from builder.plan.step import Toolchain
 
 LITERT = "litert"
+SETTINGS, DOCKERFILE, REQUIREMENTS = FILES = ("toolchain.toml", "Dockerfile", "requirements.lock")
+"""What decides a toolchain, beside the sources of its kernels."""
 
 _PINNED = re.compile(r"(?:[a-z0-9][a-zA-Z0-9._/:-]*@)?sha256:[0-9a-f]{64}")
 
@@ -31,15 +34,31 @@ def toolchains_of(family: Family) -> dict[str, str | None]:
 def lock_toolchain(
     name: str, base_image: str | None = None, folder: Path | None = None, image: str | None = None
 ) -> LockedToolchain:
-    """The toolchain called ``name`` as it lies in ``folder`` (the shipped one if None).
-
-    ``base_image`` replaces the default one: a reference with a digest, or the sha256 id of a local image.
-    ``image`` is one's own, run in place of what the folder would build. UsageError if a base image has no digest,
-    LockError if the folder is not a toolchain.
-    """
+    """The toolchain called ``name`` as it lies in ``folder`` (the shipped one if None). See ``toolchain_of``."""
     folder = folder or toolchain_folder(name)
     try:
-        settings = tomllib.loads((folder / "toolchain.toml").read_text(encoding="utf-8"))
+        files = {path: (folder / path).read_bytes() for path in FILES}
+        kernels = kernel_sources(folder)
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    return toolchain_of(name, files, kernels, base_image, image)
+
+
+def toolchain_of(
+    name: str,
+    files: Mapping[str, bytes],
+    kernels: Mapping[str, bytes],
+    base_image: str | None = None,
+    image: str | None = None,
+) -> LockedToolchain:
+    """The toolchain of ``files`` (those of FILES) with the sources of its ``kernels``.
+
+    ``base_image`` replaces the default one: a reference with a digest, or the sha256 id of a local image.
+    ``image`` is one's own, run in place of what the files would build. UsageError if a base image has no digest,
+    LockError if the files are no toolchain.
+    """
+    try:
+        settings = tomllib.loads(files[SETTINGS].decode("utf-8"))
         base = base_image or str(settings["base_image"])
         if _PINNED.fullmatch(base) is None:
             raise UsageError(
@@ -49,18 +68,19 @@ def lock_toolchain(
         entries = LockedToolchain(
             python=str(settings["python"]),
             base_image=base,
-            requirements=digest_file(folder / "requirements.lock"),
-            dockerfile=digest_file(folder / "Dockerfile"),
-            kernels=kernels_digest(kernel_sources(folder)),
+            requirements=digest_bytes(files[REQUIREMENTS]),
+            dockerfile=digest_bytes(files[DOCKERFILE]),
+            kernels=kernels_digest(kernels),
             image=image,
             digest=digest_json(None),
         )
-    except (OSError, KeyError, ValueError) as error:
-        raise LockError(
-            f"toolchain {name} cannot be read from {folder}: {error}",
-            help="it needs toolchain.toml, Dockerfile and requirements.lock",
-        ) from error
+    except (KeyError, ValueError, RecursionError) as error:
+        raise _unreadable(name, error) from error
     return entries.model_copy(update={"digest": digest_json(entries.identity(name))})
+
+
+def _unreadable(name: str, error: Exception) -> LockError:
+    return LockError(f"toolchain {name} cannot be read: {error}", help=f"it needs {', '.join(FILES)}")
 
 
 def resolve_toolchain(name: str, base_image: str | None = None, folder: Path | None = None) -> Toolchain:

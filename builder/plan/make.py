@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from builder.digest import Digest, digest_bytes, digest_json
+from builder.digest import Digest
 from builder.lock.model import Lock, LockedSource
 from builder.manifest.model import Manifest
 from builder.plan.code import StepCode, modules_of
-from builder.plan.step import KEY_FORMAT, Plan, Step, StepInput, Toolchain
+from builder.plan.identity import plan_digest, step_key
+from builder.plan.step import Plan, Step, StepInput, Toolchain
 
 LITERT = "litert"
 _STEP_THREADS = 2
@@ -52,8 +53,8 @@ def make_plan(manifest: Manifest, lock: Lock, code: StepCode) -> Plan:
         files = modules_of(recipe.module or recipe.name, code)
         steps[recipe.name] = _keyed(recipe, toolchains[recipe.toolchain], tuple(inputs), files, code, steps)
     ordered = tuple(steps.values())
-    identity = {"name": manifest.name, "version": manifest.version, "keys": [step.key for step in ordered]}
-    return Plan(manifest.name, manifest.version, ordered, "package", digest_json(identity))
+    digest = plan_digest(manifest.name, manifest.version, [step.key for step in ordered])
+    return Plan(manifest.name, manifest.version, ordered, "package", digest)
 
 
 def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
@@ -164,19 +165,7 @@ def _keyed(
         # The kernels give the same bits on any number of threads; TensorFlow's own operations do not.
         threads=None if recipe.any_threads and toolchain.kernels_digest and not toolchain.image else _STEP_THREADS,
     )
-    # Everything that decides the output bytes, in one place. Host, time, engine and retries stay out.
-    identity = {
-        "format": KEY_FORMAT,
-        "step": step.module,
-        "toolchain": toolchain.digest,
-        "params": step.params,
-        "code": {name: digest_bytes(code[name]) for name in files},
-        "inputs": {
-            item.name: {"source": item.source} if item.step is None else {"key": done[item.step].key} for item in inputs
-        },
-        "threads": step.threads,
-    }
-    return replace(step, key=digest_json(identity))
+    return replace(step, key=step_key(step, code, {name: other.key for name, other in done.items()}))
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -202,6 +191,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 ],
                 "code": list(step.code),
                 "threads": step.threads,
+                "memory_mb": step.memory_mb,
+                "resumable": step.resumable,
             }
             for step in plan.steps
         ],

@@ -1,0 +1,36 @@
+"""What names a step's result and a plan: the one place where keys are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from builder.digest import Digest, digest_bytes, digest_json
+from builder.plan.code import StepCode
+from builder.plan.step import KEY_FORMAT, Step
+
+
+def step_key(step: Step, code: StepCode, keys: Mapping[str, Digest]) -> Digest:
+    """The key of ``step``, whatever its ``key`` says; ``keys`` are those of the steps before it, by name.
+
+    Everything that decides the output bytes is in it. Host, time, engine, retries and the memory limit stay out.
+    KeyError if the code or a step that it needs is not there.
+    """
+    return digest_json(
+        {
+            "format": KEY_FORMAT,
+            "step": step.module,
+            "toolchain": step.toolchain.digest,
+            "params": step.params,
+            "code": {name: digest_bytes(code[name]) for name in step.code},
+            "inputs": {
+                item.name: {"source": item.source} if item.step is None else {"key": keys[item.step]}
+                for item in step.inputs
+            },
+            "threads": step.threads,
+        }
+    )
+
+
+def plan_digest(name: str, version: str, keys: Sequence[Digest]) -> Digest:
+    """The digest of a plan whose steps have ``keys``, in their order."""
+    return digest_json({"name": name, "version": version, "keys": list(keys)})

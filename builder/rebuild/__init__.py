@@ -1,0 +1,1 @@
+"""Building a release again from the release alone, and saying where two builds part."""

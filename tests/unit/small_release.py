@@ -1,0 +1,79 @@
+"""A release of the shipped shapes manifest as a build makes it, with a fake engine in place of the toolchains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.build import build
+from builder.digest import canonical_json
+from builder.engine.base import Workspace
+from builder.lock import Lock, load_lock
+from builder.manifest import loads
+from builder.manifest.model import Manifest
+from builder.plan.code import read_step_code
+from builder.plan.make import make_plan
+from builder.plan.step import Plan, Step
+from builder.release.figures import Figures
+from builder.release.layout import Layout
+from builder.release.make import make_release
+from builder.release.release import Release
+from builder.resources import docker_folder, steps_folder
+from builder.store.base import StepResult
+from builder.store.disk import DiskStore
+from tests.fakes import Events, FakeEngine, Work, default_work
+from tests.golden.write import ROOT
+
+MANIFEST = ROOT / "manifests" / "shapes.yaml"
+TEXT = MANIFEST.read_text()
+LOCK = load_lock(MANIFEST.with_suffix(".lock"))
+CODE = read_step_code(steps_folder())
+
+
+def work(step: Step, workspace: Workspace) -> Mapping[str, bytes]:
+    """Two files of every step, and figures where steps leave figures."""
+    files = {**default_work(step, workspace), "params.json": canonical_json(dict(step.params))}
+    if step.module in ("verify", "package"):
+        files["metrics.json"] = json.dumps({"stages": {"tflite_litert": {"map": 0.5, "map50": 0.75}}}).encode()
+    return files
+
+
+@dataclass(frozen=True)
+class Small:
+    """What one build made of ``manifest``; ``store`` has its ``results``."""
+
+    manifest: Manifest
+    lock: Lock
+    plan: Plan
+    code: Mapping[str, bytes]
+    store: DiskStore
+    results: Mapping[str, StepResult]
+    layout: Layout
+    release: Release
+
+
+def release(
+    root: Path, *, text: str = TEXT, code: Mapping[str, bytes] = CODE, work: Work = work, **locked: Any
+) -> Small:
+    """Builds and releases the manifest ``text`` in the folder ``root``; ``locked`` changes fields of the lock."""
+    manifest = loads(text, "shapes.yaml").only
+    lock = LOCK.model_copy(update={"manifest_digest": manifest.digest, **locked})
+    plan = make_plan(manifest, lock, code)
+    store, layout = DiskStore(root / "store"), Layout(root / "releases")
+    results = build(plan, code=code, sources=no_source, store=store, engine=lambda: FakeEngine(work), emit=Events())
+    built = make_release(
+        manifest, lock, plan, code, docker_folder(), results, Figures({}, {}), no_source, store, layout
+    )  # fmt: skip
+    return Small(manifest, lock, plan, code, store, results, layout, built.release)
+
+
+def no_source(digest: str) -> Path:
+    raise AssertionError(f"the data {digest} was asked for")
+
+
+def changed(name: str, to: Work, work: Work = work) -> Work:
+    """``work``, but ``to`` for the step called ``name``."""
+    return lambda step, workspace: (to if step.name == name else work)(step, workspace)
