@@ -30,3 +30,10 @@ def cache_folder() -> Path:
     if chosen := os.environ.get("TINSMITH_CACHE"):
         return Path(chosen).absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinsmith"
+
+
+def state_folder() -> Path:
+    """What this machine remembers of registries between runs: ``TINSMITH_STATE`` or the XDG state folder."""
+    if chosen := os.environ.get("TINSMITH_STATE"):
+        return Path(chosen).absolute()
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tinsmith"

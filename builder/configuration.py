@@ -1,0 +1,145 @@
+"""``tinsmith.toml``: settings of a project (the folder or one above it) and of a user (XDG configuration folder)."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from builder.errors import UsageError
+from builder.manifest.diagnose import nearest
+
+FILE = "tinsmith.toml"
+_LARGEST = 1 << 20
+
+Pattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/*?-]+$", max_length=256)]
+"""A glob: ``*`` and ``?`` stand for anything but a slash, ``**`` for any folders."""
+
+
+class Section(BaseModel):
+    """Unknown keys and inexact types are errors."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Sign(Section):
+    """``key``: the file of the private key that releases are signed with. ``builder``: URI of who builds, for
+    provenance."""
+
+    key: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    builder: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*:[!-~]+$", max_length=256)] | None = None
+
+
+class Trust(Section):
+    """Which releases may come from where, and whose signature they need. See ``builder.trust.policy``."""
+
+    names: Annotated[list[Pattern], Field(min_length=1, max_length=256)]
+    registries: Annotated[list[Pattern], Field(min_length=1, max_length=256)] | None = None
+    keys: Annotated[list[str], Field(min_length=1, max_length=64)]
+    index_keys: Annotated[list[str], Field(min_length=1, max_length=64)] | None = None
+    threshold: Annotated[int, Field(ge=1, le=64)] = 1
+    index: bool = True
+
+
+class Settings(Section):
+    sign: Sign = Sign()
+    trust: Annotated[list[Trust], Field(max_length=256)] = []
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A settings file as read; paths in ``settings`` are relative to the folder of ``path``."""
+
+    path: Path
+    settings: Settings
+
+    def file(self, name: str) -> Path:
+        return self.path.parent / Path(name).expanduser()
+
+
+def configurations(folder: Path | None = None) -> tuple[Configuration, ...]:
+    """Those that hold for work in ``folder`` (the current one if None): the project's first, then the user's.
+
+    UsageError with file, line and all that is wrong in the first file that has an error.
+    """
+    paths = [path for path in (project_file(folder or Path.cwd()), user_file()) if path is not None and path.is_file()]
+    return tuple(Configuration(path, read_settings(path)) for path in dict.fromkeys(paths))
+
+
+def project_file(folder: Path) -> Path | None:
+    """The nearest ``tinsmith.toml`` in ``folder`` or above it."""
+    place = folder.absolute()
+    return next((path for parent in (place, *place.parents) if (path := parent / FILE).is_file()), None)
+
+
+def user_file() -> Path:
+    """Where a user's own settings lie, if there are any."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "tinsmith" / FILE
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in the file at ``path``. UsageError as for ``configurations``."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > _LARGEST:
+        raise UsageError(f"{path} is larger than {_LARGEST:,} bytes")
+    return parse_settings(data, str(path))
+
+
+def parse_settings(data: bytes, file: str) -> Settings:
+    """The settings in ``data``; ``file`` is what errors call it."""
+    try:
+        text = data.decode("utf-8")
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file} is not TOML: {error}") from error
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        wrong = [_told(text, file, item) for item in error.errors(include_url=False, include_input=False)]
+        raise UsageError("\n".join(message for message, _ in wrong), help=wrong[0][1]) from error
+
+
+def _told(text: str, file: str, item: Any) -> tuple[str, str | None]:
+    """One problem with its place, and a way out."""
+    path = tuple(item["loc"])
+    name = ".".join(str(part) for part in path if not isinstance(part, int))
+    place = f"{file}:{_line(text, path)}"
+    if item["type"] != "extra_forbidden":
+        return f"{place}: {name}: {item['msg']}", None
+    known = _known(path[:-1])
+    near = nearest(str(path[-1]), known)
+    help = f"did you mean '{near}'?" if near else "known: " + ", ".join(known)
+    return f"{place}: no setting is called '{name}'", help
+
+
+def _known(section: Sequence[str | int]) -> list[str]:
+    models: dict[str, type[BaseModel]] = {"sign": Sign, "trust": Trust}
+    return list((models[str(section[0])] if section else Settings).model_fields)
+
+
+def _line(text: str, path: Sequence[str | int]) -> int:
+    """The line of the key at ``path``, as well as it can be found without positions from the parser; from 1."""
+    section, number = str(path[0]), path[1] if len(path) > 1 and isinstance(path[1], int) else 0
+    keys = [part for part in path[1:] if isinstance(part, str)]
+    header = re.compile(rf"\s*\[\[?\s*[\"']?{re.escape(section)}[\"']?\s*\]")
+    start, seen, lines = 0, -1, text.splitlines()
+    for index, line in enumerate(lines, 1):
+        if header.match(line):
+            seen, start = seen + 1, index
+        elif start and seen == number and keys and re.match(rf"\s*[\"']?{re.escape(keys[0])}[\"']?\s*=", line):
+            return index
+        elif re.match(rf"\s*[\"']?{re.escape(section)}[\"']?\s*[=.]", line):
+            start = start or index
+        if start and seen == number and not keys:
+            return start
+    return start or 1
