@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from builder.cli import build, check, detect, doctor, init, lock, plan, pull, releases, schema
+from builder.cli import build, check, detect, doctor, index, init, key, lock, plan, pull, releases, schema, sign
 from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
 
 app = typer.Typer(
@@ -27,10 +27,13 @@ for verb in (
     releases.show,
     detect.detect,
     pull.pull,
+    sign.sign,
     doctor.doctor,
     schema.schema,
 ):
     app.command(name=verb.__name__.rstrip("_"))(verb)
+for verbs in (key.key, index.index):
+    app.add_typer(verbs)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,13 @@ class Layout:
                 self._write(index)
                 self._tag(referrers_tag(release.digest), _described(INDEX_TYPE, index))
         return made
+
+    def put(self, tag: str, document: bytes, artifact_type: str, contents: Iterable[bytes]) -> None:
+        """Points ``tag`` to an OCI manifest that is neither a release nor attached to one; it replaces an older one."""
+        with self._locked():
+            for data in (*contents, document):
+                self._write(data)
+            self._tag(tag, {**_described(MANIFEST_TYPE, document), "artifactType": artifact_type})
 
     def _release(self, entry: Mapping[str, Any]) -> Release:
         release = parse_release(self.blob(Blob(parse_digest(entry["digest"]), entry["size"])))

@@ -51,7 +51,7 @@ class Index(Closed):
     expires: Time
     releases: Annotated[dict[Version, Listed], Field(max_length=10_000)]
     revoked: Annotated[
-        dict[Version, Annotated[str, StringConstraints(max_length=500)]],
+        dict[Version, Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=500)]],
         Field(default_factory=dict, max_length=10_000),
     ]
 

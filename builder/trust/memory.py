@@ -100,7 +100,7 @@ class Memory:
         path = self.folder / "trust" / f"{hashlib.sha256(place.encode()).hexdigest()[:32]}.json"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = (path.parent / ".lock").open("w")
+            handle = path.with_suffix(".lock").open("w")
         except OSError as error:
             raise StoreUnreachable(
                 f"what was seen of registries cannot be kept in {self.folder}: {error.strerror}",
@@ -134,7 +134,7 @@ def _read(path: Path, place: str) -> Seen:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return Seen(place=place)
+        return Seen(place=place, versions={})
     try:
         seen = read_document(data, Seen, str(path), largest=8 << 20)
     except IntegrityError as error:

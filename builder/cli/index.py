@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from builder.cli.options import DEFAULT_RELEASES, Json, ReleaseFolder
+from builder.cli.signing import Key, required_key
+from builder.errors import UsageError
+
+if TYPE_CHECKING:
+    from builder.trust.index import Index
+    from builder.trust.keys import PublicKey, SigningKey
+    from builder.trust.publish import IndexPlace
+
+index = typer.Typer(
+    name="index", help="The signed list of a repository's versions, which shows when an old one is served.",
+    no_args_is_help=True,
+)  # fmt: skip
+
+Place = Annotated[str, typer.Argument(metavar="REF", help="host/repository, or the name of releases in --releases.")]
+Expires = Annotated[int, typer.Option("--expires", metavar="DAYS", min=1, max=730, help="For how long it holds.")]
+
+
+@index.command("renew")
+def renew(ref: Place, key: Key = None, expires: Expires = 90, releases: ReleaseFolder = DEFAULT_RELEASES) -> None:
+    """Sign the index anew before it expires, or make it. In a layout it then lists all releases of the name.
+
+    Example: tinsmith index renew shapes --key keys/team.key
+    """
+    signing = required_key(key)
+    _print(_publish(_place(ref, releases), _listing(ref, releases, signing), signing, expires))
+
+
+@index.command("revoke")
+def revoke(
+    ref: Place,
+    version: Annotated[str, typer.Argument(help="The version that nobody should use any more.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why: shown to everybody who asks for it.")],
+    key: Key = None,
+    expires: Expires = 90,
+    releases: ReleaseFolder = DEFAULT_RELEASES,
+) -> None:
+    """Mark a version as revoked. It stays where it is, but is refused by every tinsmith that reads the index.
+
+    Example: tinsmith index revoke shapes 1.0.0 --reason "trained on mislabelled pictures"
+    """
+    from builder.trust.index import revoking
+
+    _print(_publish(_place(ref, releases), lambda found: revoking(found, version, reason), required_key(key), expires))
+
+
+@index.command("show")
+def show(ref: Place, releases: ReleaseFolder = DEFAULT_RELEASES, as_json: Json = False) -> None:
+    """Print the index, if somebody trusted signed it.
+
+    Example: tinsmith index show shapes
+    """
+    from builder.trust.index import open_index
+
+    place = _place(ref, releases)
+    data = place.read()
+    if data is None:
+        raise UsageError(f"{ref} has no signed index", help=f"tinsmith index renew {ref}")
+    trusted = _trusted(place)
+    if not trusted:
+        raise UsageError(
+            f"nothing says who signs the index of {ref}", help="add a rule under [[trust]] in tinsmith.toml"
+        )
+    found = open_index(data, trusted, f"the index of {ref}").index
+    if as_json:
+        print(json.dumps(json.loads(found.payload()), indent=2, sort_keys=True))
+    else:
+        _print(found)
+
+
+def _place(ref: str, releases: Path) -> IndexPlace:
+    """Where the index lies that ``ref`` means."""
+    from builder.release.layout import Layout
+    from builder.release.versions import LayoutIndex
+
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]*", ref):
+        return LayoutIndex(Layout(releases), ref)
+    raise UsageError(f"{ref!r} names no releases", help="the name of releases in the layout: shapes")
+
+
+def _listing(ref: str, releases: Path, key: SigningKey) -> Callable[[Index], Index]:
+    """What a renewal adds: in a layout all that is there, in a registry nothing."""
+    from builder.release.layout import Layout
+    from builder.release.versions import listing_all
+
+    layout = Layout(releases)
+    return (lambda found: listing_all(found, layout, key.public)) if "/" not in ref else (lambda found: found)
+
+
+def _publish(place: IndexPlace, change: Callable[[Index], Index], key: SigningKey, days: int) -> Index:
+    from builder.settings import state_folder
+    from builder.trust.memory import Memory
+    from builder.trust.publish import publish
+
+    now = datetime.datetime.now(datetime.UTC)
+    lifetime = datetime.timedelta(days=days)
+    return publish(place, change, key, _trusted(place), Memory(state_folder()), now, lifetime=lifetime)
+
+
+def _trusted(place: IndexPlace) -> tuple[PublicKey, ...]:
+    """Who may have signed the index there, as the rules in tinsmith.toml say."""
+    from builder.configuration import configurations
+    from builder.trust.policy import Origin, load_policy
+
+    origin = Origin("registry" if "/" in place.repository else "own", place.repository)
+    rules = load_policy(configurations()).covering(place.repository.rpartition("/")[2], origin)
+    return tuple({key.id: key for rule in rules for key in rule.index_keys}.values())
+
+
+def _print(found: Index) -> None:
+    print(f"{found.repository}  number {found.serial}, holds until {found.expires}")
+    for version, listed in found.releases.items():
+        why = f"  REVOKED: {found.revoked[version]}" if version in found.revoked else ""
+        print(f"  {version:16} {listed.digest}{why}")

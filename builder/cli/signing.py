@@ -1,0 +1,58 @@
+"""The key that a command signs with: --key, then TINSMITH_KEY, then ``[sign] key`` of tinsmith.toml."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from builder.errors import UsageError
+
+if TYPE_CHECKING:
+    from builder.trust.keys import SigningKey
+
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key", envvar="TINSMITH_KEY", metavar="FILE", help="Private key to sign with.", show_default=False
+    ),
+]  # fmt: skip
+
+PASSPHRASE = "TINSMITH_KEY_PASSPHRASE"
+
+
+def signing_key(chosen: str | None) -> SigningKey | None:
+    """The key to sign with, None if none is set. ``chosen``: a file, or the key itself in PEM (for build services).
+
+    UsageError if it cannot be read or opened.
+    """
+    from builder.configuration import configurations
+    from builder.trust.keys import load_signing, read_key_file
+
+    if chosen and chosen.lstrip().startswith("-----BEGIN"):
+        return load_signing(chosen.encode(), "TINSMITH_KEY", passphrase)
+    path = Path(chosen).expanduser() if chosen else None
+    if path is None:
+        path = next((item.file(item.settings.sign.key) for item in configurations() if item.settings.sign.key), None)
+    return load_signing(read_key_file(path), str(path), passphrase) if path is not None else None
+
+
+def required_key(chosen: str | None) -> SigningKey:
+    """As ``signing_key``; UsageError if none is set."""
+    key = signing_key(chosen)
+    if key is None:
+        raise UsageError("no key to sign with", help="give --key FILE; make one with: tinsmith key new NAME")
+    return key
+
+
+def passphrase() -> str | None:
+    """From the environment, or asked for if somebody sits there."""
+    if found := os.environ.get(PASSPHRASE):
+        return found
+    if not sys.stdin.isatty():
+        return None
+    answer: str = typer.prompt("passphrase of the key", hide_input=True, err=True)
+    return answer

@@ -1,0 +1,67 @@
+"""The signed index as an OCI artifact: an OCI manifest of one layer, under the tag ``tinsmith-index``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from builder.digest import Digest, canonical_json, digest_bytes
+from builder.errors import IntegrityError
+from builder.trust.document import Open, read_document
+from builder.trust.index import INDEX_TYPE
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+EMPTY = b"{}"
+LAYER_TYPE = "application/vnd.dsse.envelope.v1+json"
+LARGEST_ENVELOPE = 8 << 20
+_TITLE = "org.opencontainers.image.title"
+
+
+class _Descriptor(Open):
+    media_type: Annotated[str, Field(alias="mediaType", max_length=256)]
+    digest: Annotated[Digest, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+    size: Annotated[int, Field(ge=1, le=LARGEST_ENVELOPE)]
+
+
+class _Written(Open):
+    schema_version: Annotated[Literal[2], Field(alias="schemaVersion")]
+    artifact_type: Annotated[str, Field(alias="artifactType", max_length=256)]
+    layers: Annotated[list[_Descriptor], Field(min_length=1, max_length=1)]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """``document`` is the OCI manifest, ``blobs`` what it names: both have to be there before the tag points to it."""
+
+    document: bytes
+    blobs: tuple[bytes, ...]
+
+
+def index_artifact(envelope: bytes) -> Artifact:
+    """The artifact that holds ``envelope``; the same bytes for the same envelope."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "artifactType": INDEX_TYPE,
+        "config": _described(EMPTY_TYPE, EMPTY),
+        "layers": [{**_described(LAYER_TYPE, envelope), "annotations": {_TITLE: "index.json"}}],
+    }
+    return Artifact(canonical_json(document), (EMPTY, envelope))
+
+
+def envelope_of(document: bytes) -> tuple[Digest, int]:
+    """(digest, size) of the envelope in the artifact whose OCI manifest is ``document``.
+
+    IntegrityError (``malformed``) if it is not one of an index.
+    """
+    written = read_document(document, _Written, "the artifact of a signed index", largest=1 << 20)
+    if written.artifact_type != INDEX_TYPE:
+        raise IntegrityError(f"under the tag of the signed index lies {written.artifact_type!a}", code="malformed")
+    return written.layers[0].digest, written.layers[0].size
+
+
+def _described(media_type: str, data: bytes) -> dict[str, str | int]:
+    return {"mediaType": media_type, "digest": digest_bytes(data), "size": len(data)}
