@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from builder.digest import Digest, canonical_json, digest_bytes
-from builder.errors import IntegrityError
-from builder.trust.document import Open, read_document
+from builder.trust.document import Open, malformed, read_document
 from builder.trust.index import INDEX_TYPE
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -59,7 +58,7 @@ def envelope_of(document: bytes) -> tuple[Digest, int]:
     """
     written = read_document(document, _Written, "the artifact of a signed index", largest=1 << 20)
     if written.artifact_type != INDEX_TYPE:
-        raise IntegrityError(f"under the tag of the signed index lies {written.artifact_type!a}", code="malformed")
+        raise malformed("the artifact of a signed index", f"it is of type {written.artifact_type!a}")
     return written.layers[0].digest, written.layers[0].size
 
 

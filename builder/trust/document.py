@@ -59,7 +59,11 @@ def read_json(data: bytes, what: str, *, largest: int = LARGEST) -> Any:
 
 
 def malformed(what: str, why: str) -> IntegrityError:
-    return IntegrityError(f"{what} cannot be read: {why}", code="malformed")
+    return IntegrityError(
+        f"{what} cannot be read: {why}",
+        help="it was damaged or made by something else: get it again, or tell the publisher",
+        code="malformed",
+    )
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -100,9 +100,17 @@ def verify(
     ``wrong-key`` if too few are of ``keys``.
     """
     if envelope.payload_type != payload_type:
-        raise IntegrityError(f"{what} is of type {envelope.payload_type!a}, not {payload_type}", code="wrong-type")
+        raise IntegrityError(
+            f"{what} is of type {envelope.payload_type!a}, not {payload_type}",
+            help="something else was put in its place: tell the publisher",
+            code="wrong-type",
+        )
     if not envelope.signatures:
-        raise IntegrityError(f"{what} is not signed", code="unsigned")
+        raise IntegrityError(
+            f"{what} is not signed",
+            help="the publisher signs it: tinsmith sign, or tinsmith index renew",
+            code="unsigned",
+        )
     found = signers(envelope, keys)
     if len(found) < threshold:
         raise too_few(what, found, keys, threshold, envelope.signatures)

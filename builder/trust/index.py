@@ -44,7 +44,7 @@ class Index(Closed):
     """``revoked`` maps versions that nobody should use any more to why; they stay listed."""
 
     type: Literal["tinsmith-index"] = "tinsmith-index"
-    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
     repository: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$", max_length=512)]
     serial: Annotated[int, Field(ge=1, lt=2**53)]
     issued: Time

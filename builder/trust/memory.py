@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
 from builder.digest import Digest, canonical_json
 from builder.errors import IntegrityError, StoreUnreachable
-from builder.trust.document import Closed, read_document
+from builder.trust.document import Closed, malformed, read_document
 from builder.trust.index import Index, Signed, Version, moment
 
 _SKEW = datetime.timedelta(days=1)
@@ -32,7 +32,7 @@ Sha256 = Annotated[Digest, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 class Seen(Closed):
     """``serial`` and ``index`` (the payload's digest) are those of the newest index, ``versions`` all digests seen."""
 
-    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
     place: Annotated[str, StringConstraints(max_length=4096)]
     serial: Annotated[int, Field(ge=0, lt=2**53)] = 0
     index: Sha256 | None = None
@@ -141,5 +141,5 @@ def _read(path: Path, place: str) -> Seen:
         error.help = f"it says what this machine saw of {place}; without it older releases would not be noticed"
         raise
     if seen.place != place:
-        raise IntegrityError(f"{path} is about {seen.place!a}, not about {place}", code="malformed")
+        raise malformed(str(path), f"it is about {seen.place!a}, not about {place}")
     return seen

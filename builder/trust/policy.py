@@ -22,6 +22,7 @@ from builder.configuration import Configuration, Trust
 from builder.errors import IntegrityError, UsageError
 from builder.lock.globs import counts
 from builder.trust import dsse
+from builder.trust.document import malformed
 from builder.trust.keys import PublicKey, load_public, read_key_file
 from builder.trust.statement import PAYLOAD_TYPE, Subject, check_subject, parse_provenance
 
@@ -140,7 +141,7 @@ def _signers(rule: Rule, release: Subject, envelopes: Sequence[bytes]) -> tuple[
     """
     what = f"the provenance of {release.ref}"
     if len(envelopes) > MOST_ENVELOPES:
-        raise IntegrityError(f"{release.ref} has more than {MOST_ENVELOPES} provenances", code="malformed")
+        raise malformed(what, f"there are more than {MOST_ENVELOPES}")
     merged: dict[tuple[str, bytes], list[dsse.Signature]] = {}
     refusals: list[IntegrityError] = []
     for data in envelopes:

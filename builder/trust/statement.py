@@ -59,7 +59,9 @@ def parse_provenance(payload: bytes, what: str) -> Statement:
     statement = read_document(payload, Statement, what)
     if (statement.type, statement.predicate_type) != (STATEMENT, PROVENANCE):
         raise IntegrityError(
-            f"{what} states {statement.predicate_type!a}, not a provenance ({PROVENANCE})", code="wrong-type"
+            f"{what} states {statement.predicate_type!a}, not a provenance ({PROVENANCE})",
+            help="something else was put in its place: tell the publisher",
+            code="wrong-type",
         )
     return statement
 
