@@ -64,14 +64,11 @@ def show(ref: Place, releases: ReleaseFolder = DEFAULT_RELEASES, as_json: Json =
     from builder.trust.index import open_index
 
     place = _place(ref, releases)
-    data = place.read()
+    trusted, data = _trusted(place), place.read()
     if data is None:
         raise UsageError(f"{ref} has no signed index", help=f"tinsmith index renew {ref}")
-    trusted = _trusted(place)
     if not trusted:
-        raise UsageError(
-            f"nothing says who signs the index of {ref}", help="add a rule under [[trust]] in tinsmith.toml"
-        )
+        raise UsageError(f"no rule says who signs the index of {ref}", help="add one under [[trust]] in tinsmith.toml")
     found = open_index(data, trusted, f"the index of {ref}").index
     if as_json:
         print(json.dumps(json.loads(found.payload()), indent=2, sort_keys=True))
