@@ -81,7 +81,7 @@ def _place(ref: str, releases: Path) -> IndexPlace:
     from builder.release.layout import Layout
     from builder.release.versions import LayoutIndex
 
-    if re.fullmatch(r"[a-z0-9][a-z0-9-]*", ref):
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", ref):
         return LayoutIndex(Layout(releases), ref)
     raise UsageError(f"{ref!r} names no releases", help="the name of releases in the layout: shapes")
 

@@ -14,13 +14,13 @@ from builder.digest import Digest
 from builder.errors import IntegrityError
 from builder.trust.checks import Check
 from builder.trust.index import Index, Signed, open_index
-from builder.trust.memory import Memory, Recollection, check_time
+from builder.trust.memory import Memory, Seen, check_time
 from builder.trust.policy import Decision, Origin, Policy, Rule, decide
 from builder.trust.statement import Subject
 
 
 @dataclass(frozen=True)
-class Offer:
+class Proposal:
     """A release as it was fetched.
 
     ``release``: name and version as its own OCI manifest says, the digest of that OCI manifest's bytes, and its
@@ -39,8 +39,12 @@ class Offer:
 
     @property
     def place(self) -> str:
-        """What is remembered under: a repository, or one name in a folder."""
-        return self.origin.place if self.origin.kind == "registry" else f"{self.origin.place}:{self.name}"
+        return place_of(self.origin, self.name)
+
+
+def place_of(origin: Origin, name: str) -> str:
+    """What is remembered under: a repository, or one name in a folder."""
+    return origin.place if origin.kind == "registry" else f"{origin.place}:{name}"
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,9 @@ class Report:
 
 
 def admit(
-    policy: Policy, offer: Offer, memory: Memory, now: datetime.datetime, *, allow_unsigned: bool = False
+    policy: Policy, proposal: Proposal, memory: Memory, now: datetime.datetime, *, allow_unsigned: bool = False
 ) -> Report:
-    """What was checked of ``offer``, all of it well; what was seen is then remembered. ``now`` knows its time zone.
+    """What was checked of ``proposal``, all of it well; what was seen is then remembered. ``now`` knows its time zone.
 
     IntegrityError: those of ``decide``; ``wrong-name`` if the release is not the one asked for; of the index
     ``no-index``, ``wrong-repository``, ``not-listed``, ``mix-and-match`` (another digest than it lists), ``revoked``,
@@ -60,9 +64,9 @@ def admit(
     another digest than before. Where a digest was asked for, an index may be missing or expired, and need not list the
     release: the digest says all that it would say, but for a revocation.
     """
-    release, origin = offer.release, offer.origin
-    _check_name(offer)
-    decision = decide(policy, release, origin, offer.provenances, allow_unsigned=allow_unsigned)
+    release, origin = proposal.release, proposal.origin
+    _check_name(proposal)
+    decision = decide(policy, release, origin, proposal.provenances, allow_unsigned=allow_unsigned)
     checks = [
         Check("name", True, f"{release.ref} is what was asked for"),
         Check("signature", True if decision.keys else None, decision.text),
@@ -70,81 +74,106 @@ def admit(
     if origin.kind == "own":
         return Report(decision, tuple(checks))
     rules = policy.covering(release.name, origin)
-    with memory.of(offer.place) as known:
-        signed = _checked_index(offer, rules, known, now)
+    pinned = proposal.version is None
+    with memory.of(proposal.place) as known:
+        signed = _checked_index(rules, origin, proposal.name, proposal.index, known.seen, now, pinned=pinned)
         if signed is not None:
             # The publisher did sign it, so it counts from now on, whatever becomes of this release.
             known.keep(known.seen.with_index(signed))
             checks.append(Check("index", True, _told(signed)))
-            _check_listed(offer, signed.index)
+            _check_listed(proposal, signed.index)
         else:
-            checks.append(Check("index", None, _why_none(offer, rules)))
+            checks.append(Check("index", None, _why_none(proposal, rules)))
         known.keep(known.seen.with_versions({release.version: release.digest}))
-    checks.append(Check("memory", True, f"nothing seen of {offer.place} before contradicts it"))
+    checks.append(Check("memory", True, f"nothing seen of {proposal.place} before contradicts it"))
     return Report(decision, tuple(checks))
 
 
-def _check_name(offer: Offer) -> None:
+def current_index(
+    policy: Policy, origin: Origin, name: str, index: bytes | None, memory: Memory, now: datetime.datetime
+) -> Index | None:
+    """The index of releases called ``name``, checked and remembered as in ``admit``; None if no rule asks for one.
+
+    For whoever chooses a version: the newest one in a range is the newest that the index lists. A list of tags is only
+    what the registry says. ``index`` is the envelope found there, None if there is none.
+    """
+    rules = policy.covering(name, origin)
+    with memory.of(place_of(origin, name)) as known:
+        signed = _checked_index(rules, origin, name, index, known.seen, now, pinned=False)
+        if signed is not None:
+            known.keep(known.seen.with_index(signed))
+    return signed.index if signed is not None else None
+
+
+def _check_name(proposal: Proposal) -> None:
     """That an old or foreign release is not served under the name and tag that were asked for."""
-    release = offer.release
-    if release.name != offer.name or offer.version not in (None, release.version):
-        asked = offer.name if offer.version is None else f"{offer.name}@{offer.version}"
+    release = proposal.release
+    if release.name != proposal.name or proposal.version not in (None, release.version):
+        asked = proposal.name if proposal.version is None else f"{proposal.name}@{proposal.version}"
         raise IntegrityError(
-            f"{offer.origin.place} answers with {release.ref} when asked for {asked}",
+            f"{proposal.origin.place} answers with {release.ref} when asked for {asked}",
             help="another release lies under this name or tag: tell the publisher",
             code="wrong-name",
         )
 
 
-def _checked_index(offer: Offer, rules: Sequence[Rule], known: Recollection, now: datetime.datetime) -> Signed | None:
+def _checked_index(
+    rules: Sequence[Rule],
+    origin: Origin,
+    name: str,
+    data: bytes | None,
+    seen: Seen,
+    now: datetime.datetime,
+    *,
+    pinned: bool,
+) -> Signed | None:
     """The index if there is one that somebody trusted signed; refused if there should be."""
     if not rules:
         return None
-    if offer.index is None:
-        if offer.version is None:
-            return None
-        if known.seen.serial or (offer.origin.kind == "registry" and any(rule.index for rule in rules)):
-            seen = f", and this machine saw number {known.seen.serial}" if known.seen.serial else ""
+    place = place_of(origin, name)
+    if data is None:
+        wanted = seen.serial > 0 or (origin.kind == "registry" and any(rule.index for rule in rules))
+        if wanted and not pinned:
+            before = f", and this machine saw number {seen.serial}" if seen.serial else ""
             raise IntegrityError(
-                f"{offer.place} has no signed index of its versions{seen}",
+                f"{place} has no signed index of its versions{before}",
                 help="the publisher makes one with 'tinsmith index renew'; until then: ask for a digest, or set "
                 "index = false in the rule",
                 code="no-index",
             )
         return None
-    what = f"the index of {offer.place}"
-    (signed, *_) = [open_index(offer.index, rule.index_keys, what) for rule in rules]
-    _check_repository(offer, signed.index)
-    known.seen.with_index(signed)
-    if offer.version is not None:
+    what = f"the index of {place}"
+    (signed, *_) = [open_index(data, rule.index_keys, what) for rule in rules]
+    _check_repository(origin, name, signed.index)
+    seen.with_index(signed)
+    if not pinned:
         check_time(signed.index, now)
     return signed
 
 
-def _check_repository(offer: Offer, index: Index) -> None:
-    place = offer.origin.place
-    if (index.repository != place) if offer.origin.kind == "registry" else (index.name != offer.name):
+def _check_repository(origin: Origin, name: str, index: Index) -> None:
+    if (index.repository != origin.place) if origin.kind == "registry" else (index.name != name):
         raise IntegrityError(
-            f"the index in {offer.place} is that of {index.repository}",
+            f"the index in {origin.place} is that of {index.repository}",
             help="if it is a copy: its owner makes an index of its own with 'tinsmith index renew'",
             code="wrong-repository",
         )
 
 
-def _check_listed(offer: Offer, index: Index) -> None:
-    release = offer.release
+def _check_listed(proposal: Proposal, index: Index) -> None:
+    release = proposal.release
     listed = index.releases.get(release.version)
     if listed is None:
-        if offer.version is None:
+        if proposal.version is None:
             return
         raise IntegrityError(
-            f"the index of {offer.place} (number {index.serial}) does not list {release.ref}",
+            f"the index of {proposal.place} (number {index.serial}) does not list {release.ref}",
             help=f"it lists: {', '.join(index.releases) or 'nothing'}",
             code="not-listed",
         )
-    if (listed.digest, listed.size) != (release.digest, offer.size):
+    if (listed.digest, listed.size) != (release.digest, proposal.size):
         raise IntegrityError(
-            f"{release.ref} in {offer.place} is {_size(release.digest, offer.size)}, but its signed index lists "
+            f"{release.ref} in {proposal.place} is {_size(release.digest, proposal.size)}, but its signed index lists "
             f"{_size(listed.digest, listed.size)}",
             help="the tag points to something else than what was published: tell the publisher",
             code="mix-and-match",
@@ -167,9 +196,9 @@ def _told(signed: Signed) -> str:
     return f"number {index.serial} of {index.repository}, signed by {names}, holds until {index.expires}"
 
 
-def _why_none(offer: Offer, rules: Sequence[Rule]) -> str:
+def _why_none(proposal: Proposal, rules: Sequence[Rule]) -> str:
     if not rules:
         return "no rule says who signs it"
-    if offer.version is None:
+    if proposal.version is None:
         return "not needed: a digest was asked for"
     return "there is none, and no rule asks for one"

@@ -68,6 +68,11 @@ class Index(Closed):
         """Of the releases in it: the last part of the repository."""
         return self.repository.rpartition("/")[2]
 
+    @property
+    def usable(self) -> tuple[str, ...]:
+        """The versions that are not revoked, in no order that means anything."""
+        return tuple(version for version in self.releases if version not in self.revoked)
+
     def payload(self) -> bytes:
         return canonical_json(self.model_dump(mode="json", by_alias=True))
 
@@ -102,8 +107,10 @@ def open_index(data: bytes, keys: tuple[PublicKey, ...], what: str = "the signed
 
 
 def seal(index: Index, key: SigningKey) -> bytes:
-    """The envelope of ``index`` signed by ``key``."""
-    return dsse.sign(INDEX_TYPE, index.payload(), [key])
+    """The envelope of ``index`` signed by ``key``. IntegrityError (``malformed``) if nobody could read it back."""
+    payload = index.payload()
+    read_document(payload, Index, f"the index of {index.repository}", largest=_LARGEST)
+    return dsse.sign(INDEX_TYPE, payload, [key])
 
 
 def renewed(

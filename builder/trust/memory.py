@@ -21,7 +21,7 @@ from pydantic import Field, StringConstraints
 from builder.digest import Digest, canonical_json
 from builder.errors import IntegrityError, StoreUnreachable
 from builder.trust.document import Closed, malformed, read_document
-from builder.trust.index import Index, Signed, Version, moment
+from builder.trust.index import Index, Signed, moment
 
 _SKEW = datetime.timedelta(days=1)
 """How far a publisher's clock may be ahead of this machine's."""
@@ -33,10 +33,10 @@ class Seen(Closed):
     """``serial`` and ``index`` (the payload's digest) are those of the newest index, ``versions`` all digests seen."""
 
     schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
-    place: Annotated[str, StringConstraints(max_length=4096)]
+    place: Annotated[str, StringConstraints(max_length=10_000)]
     serial: Annotated[int, Field(ge=0, lt=2**53)] = 0
     index: Sha256 | None = None
-    versions: Annotated[dict[Version, Sha256], Field(default_factory=dict)]
+    versions: Annotated[dict[Annotated[str, StringConstraints(max_length=128)], Sha256], Field(default_factory=dict)]
 
     def with_versions(self, versions: Mapping[str, Digest]) -> Seen:
         """IntegrityError (``moved-tag``) if one of ``versions`` had another digest when it was last seen."""

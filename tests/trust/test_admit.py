@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import IntegrityError, StoreUnreachable
-from builder.trust.admit import Offer, Report, admit
+from builder.trust.admit import Proposal, Report, admit, current_index
 from builder.trust.index import Index, revoking, seal
 from builder.trust.memory import Memory
 from builder.trust.policy import Origin, Policy
@@ -42,10 +42,10 @@ def offer(
     kind: str = "registry",
     by: bytes | None = None,
     size: int = SIZE,
-) -> Offer:
+) -> Proposal:
     asked = it.version if version == "as released" else version
     origin = Origin("registry", place) if kind == "registry" else Origin("folder", place)
-    return Offer(origin, it, size, name, asked, (by if by is not None else signed(it),), index)
+    return Proposal(origin, it, size, name, asked, (by if by is not None else signed(it),), index)
 
 
 class Machine:
@@ -54,10 +54,10 @@ class Machine:
     def __init__(self, folder: Path, policy: Policy = POLICY) -> None:
         self.memory, self.policy, self.now = Memory(folder), policy, NOW
 
-    def takes(self, it: Offer, *, allow_unsigned: bool = False) -> Report:
+    def takes(self, it: Proposal, *, allow_unsigned: bool = False) -> Report:
         return admit(self.policy, it, self.memory, self.now, allow_unsigned=allow_unsigned)
 
-    def refuses(self, it: Offer, *, allow_unsigned: bool = False) -> str:
+    def refuses(self, it: Proposal, *, allow_unsigned: bool = False) -> str:
         with pytest.raises(IntegrityError) as caught:
             self.takes(it, allow_unsigned=allow_unsigned)
         assert caught.value.exit_status == 7
@@ -204,7 +204,7 @@ def test_what_no_rule_covers_is_taken_only_on_request_and_said_to_be_unverified(
 
 
 def test_ones_own_layout_is_neither_indexed_nor_remembered(machine: Machine) -> None:
-    own = Offer(Origin("own", "releases"), ONE, SIZE, "raccoon", "1.0.0", (signed(ONE),))
+    own = Proposal(Origin("own", "releases"), ONE, SIZE, "raccoon", "1.0.0", (signed(ONE),))
     machine.takes(own)
     assert not (machine.memory.folder / "trust").exists()
 
@@ -229,3 +229,28 @@ def test_many_versions_fit(machine: Machine) -> None:
     many = {f"1.0.{number}": entry for number in range(1, 3000)}
     whole = Index.model_validate({**index.model_dump(by_alias=True), "releases": {**many, "1.0.0": entry}})
     machine.takes(offer(ONE, seal(whole, TEAM)))
+
+
+def test_the_newest_version_is_the_newest_that_the_index_lists(machine: Machine) -> None:
+    origin = Origin("registry", PLACE)
+
+    def usable(index: bytes | None) -> tuple[str, ...]:
+        found = current_index(machine.policy, origin, "raccoon", index, machine.memory, machine.now)
+        assert found is not None
+        return found.usable
+
+    index = revoking(index_of(ONE, TWO, release("3.0.0")), "3.0.0", "wrong labels")
+    assert usable(seal(index.model_copy(update={"serial": 7}), TEAM)) == ("1.0.0", "2.0.0")
+    for older, code in ((sealed(ONE), "rollback"), (None, "no-index"), (sealed(ONE, by=STRANGER), "wrong-key")):
+        with pytest.raises(IntegrityError) as caught:
+            usable(older)
+        assert caught.value.code == code
+    assert current_index(Policy(), origin, "raccoon", sealed(ONE), machine.memory, machine.now) is None
+
+
+def test_a_version_of_an_odd_form_does_not_spoil_the_memory(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, Policy())
+    odd = release("1_0+x")
+    for _ in range(2):
+        machine.takes(offer(odd), allow_unsigned=True)
+    assert machine.refuses(offer(release("1_0+x", b"moved")), allow_unsigned=True) == "moved-tag"

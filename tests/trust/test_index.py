@@ -156,3 +156,9 @@ def test_a_failed_write_leaves_no_memory_of_an_index_that_never_was(tmp_path: Pa
     with pytest.raises(IntegrityError, match="full"):
         Publisher(tmp_path).pushes(Full(), ONE)
     assert Publisher(tmp_path).pushes(Shelf(), ONE).serial == 1
+
+
+def test_an_index_that_nobody_could_read_is_not_signed(tmp_path: Path) -> None:
+    where = Shelf()
+    assert refused(Publisher(tmp_path).pushes, where, release("not-semantic")) == "malformed"
+    assert where.envelope is None
