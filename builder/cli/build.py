@@ -18,6 +18,7 @@ from builder.cli.options import (
     StoreFolder,
     source_paths,
 )
+from builder.cli.signing import Key
 from builder.settings import FILES
 
 
@@ -28,6 +29,7 @@ def build(
     store: StoreFolder = DEFAULT_STORE,
     releases: ReleaseFolder = DEFAULT_RELEASES,
     out: Annotated[Path, typer.Option(help="Where the files of each release are laid out to be used.")] = FILES,
+    key: Key = None,
     progress: Progress = "auto",
     as_json: Json = False,
 ) -> None:
@@ -39,6 +41,7 @@ def build(
     Example: tinsmith build manifests/raccoon-025.yaml --source raccoon=../raccoon_dataset
     """
     from builder.cli.load import load_planned, reporter
+    from builder.cli.signing import signer
     from builder.cli.table import Produced, print_produced
     from builder.engine.select import choose
     from builder.lock import source_opener
@@ -50,7 +53,7 @@ def build(
     from builder.settings import cache_folder
     from builder.store.disk import DiskStore
 
-    layout, opened = Layout(releases), DiskStore(store)
+    layout, opened, signing = Layout(releases), DiskStore(store), signer(key)
     planned = list(load_planned(manifests))
     local = source_paths(source, [item.family for item in planned])
     layout.releases()  # what is wrong with them is better known before an hour of training
@@ -64,7 +67,8 @@ def build(
             )  # fmt: skip
             made = produce(
                 item.family, item.lock, item.plans, item.code,
-                sources=sources, store=opened, engine=chosen, layout=layout, out=out, emit=emit,
+                sources=sources, store=opened, engine=chosen, layout=layout, out=out, signer=signing,
+                emit=emit,
             )  # fmt: skip
             comparison = write_comparison(item.family, made, out) if len(made) > 1 else None
             families.append(Produced(item.family, made, comparison))

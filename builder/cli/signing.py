@@ -12,6 +12,7 @@ import typer
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
+    from builder.release.make import Signer
     from builder.trust.keys import SigningKey
 
 Key = Annotated[
@@ -38,6 +39,16 @@ def signing_key(chosen: str | None) -> SigningKey | None:
     if path is None:
         path = next((item.file(item.settings.sign.key) for item in configurations() if item.settings.sign.key), None)
     return load_signing(read_key_file(path), str(path), passphrase) if path is not None else None
+
+
+def signer(chosen: str | None) -> Signer:
+    """Who vouches for what is built now; errors as for ``signing_key``."""
+    from builder.configuration import configurations
+    from builder.release.make import Signer
+    from builder.release.provenance import BUILDER
+
+    named = [item.settings.sign.builder for item in configurations() if item.settings.sign.builder]
+    return Signer(signing_key(chosen), named[0] if named else BUILDER)
 
 
 def required_key(chosen: str | None) -> SigningKey:

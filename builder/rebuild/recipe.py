@@ -22,9 +22,9 @@ from builder.lock.toolchains import FILES, toolchain_of
 from builder.manifest.model import Manifest
 from builder.plan.parse import parse_plan
 from builder.plan.step import Plan
+from builder.release.contents import RECIPE
 from builder.release.document import MANIFEST, PLAN
 from builder.release.layout import Layout
-from builder.release.make import RECIPE
 from builder.release.recipe import tar_of
 from builder.release.release import Release, safe_title
 

@@ -1,31 +1,44 @@
-"""From the results of a build to a release: collect the files, write the layout, attach the facts of the run."""
+"""From the results of a build to a release: collect the files, write the layout, attach run and provenance."""
 
 from __future__ import annotations
 
+import datetime
+import importlib.metadata
 import json
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder.digest import canonical_json
+from builder.digest import canonical_json, digest_bytes
 from builder.lock.model import Lock
 from builder.manifest.model import Manifest
 from builder.plan.code import StepCode
 from builder.plan.step import Plan
 from builder.release import document
+from builder.release.contents import STEPS, static_files
 from builder.release.figures import Figures
 from builder.release.layout import Layout
-from builder.release.recipe import recipe_files, tar_of
+from builder.release.provenance import BUILDER, Invocation, provenance
+from builder.release.recipe import recipe_files
 from builder.release.release import Release
+from builder.release.sign import attach_provenance
 from builder.store.base import StepResult, Store
+from builder.trust.keys import SigningKey
 
 RUN_FILE = "run.json"
 RUN_TYPE = "application/vnd.tinsmith.run.v1+json"
 """Facts of one run (latency, engine, seconds a step): attached to the release, not part of it."""
-RECIPE = "recipe.tar"
-STEPS = "steps.json"
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Who vouches for a build: the ``key`` that its provenance is signed with, if any, and a URI."""
+
+    key: SigningKey | None = None
+    builder: str = BUILDER
 
 
 @dataclass(frozen=True)
@@ -49,11 +62,16 @@ def make_release(
     sources: Callable[[str], Path],
     store: Store,
     layout: Layout,
+    started: datetime.datetime,
+    signer: Signer,
 ) -> Built:
-    """The release of a build whose ``figures`` were judged before; IntegrityError as for ``Layout.add``."""
+    """The release of a build that ``started`` then and whose ``figures`` were judged before.
+
+    IntegrityError as for ``Layout.add``.
+    """
     recipe = recipe_files(manifest, lock, plan, code, docker, _listings(lock, sources, store))
     files = {item.path: store.read(item.digest) for item in results[plan.target].artifacts}
-    files[RECIPE] = tar_of(recipe)
+    files.update(static_files(lock, plan, recipe))
     files[STEPS] = document.steps_document(
         {
             step.name: (step.key, {item.path: item.digest for item in results[step.name].artifacts})
@@ -66,7 +84,18 @@ def make_release(
         "steps": {name: {"key": result.key, **result.run} for name, result in results.items()},
     }
     if new:
-        layout.attach(release, RUN_TYPE, RUN_FILE, canonical_json(run))
+        facts = canonical_json(run)
+        layout.attach(release, RUN_TYPE, RUN_FILE, facts)
+        invocation = Invocation(
+            id=secrets.token_hex(16),
+            started=started,
+            finished=datetime.datetime.now(datetime.UTC),
+            run=digest_bytes(facts),
+            version=importlib.metadata.version("tinsmith"),
+            builder=signer.builder,
+        )
+        statement = provenance(release, manifest, lock, plan, recipe, invocation)
+        attach_provenance(layout, release, statement, signer.key)
     else:
         run = read_run(layout, release) or run
     return Built(release, new, figures.metrics, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from builder.plan.step import Plan
 from builder.release import budgets, select
 from builder.release.figures import figures_of
 from builder.release.layout import Layout
-from builder.release.make import Built, lay_out_training, make_release, pull
+from builder.release.make import Built, Signer, lay_out_training, make_release, pull
 from builder.resources import docker_folder
 from builder.store.disk import DiskStore
 
@@ -41,6 +42,7 @@ def produce(
     engine: Callable[[], Engine],
     layout: Layout,
     out: Path,
+    signer: Signer,
     emit: Emit,
 ) -> list[Made]:
     """One entry a variant, in order. Files of each release are laid out in ``out``/NAME-VERSION.
@@ -48,7 +50,7 @@ def produce(
     Every variant is built and measured before any is judged: see ``select``. Errors as for ``build`` and
     ``make_release``.
     """
-    finished = []
+    finished, started = [], datetime.datetime.now(datetime.UTC)
     for number, (variant, plan) in enumerate(zip(family.variants, plans, strict=True), 1):
         if len(plans) > 1:
             emit("message", {"text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
@@ -66,7 +68,7 @@ def produce(
         if keep:
             built = make_release(
                 variant.manifest, lock, plan, code, docker_folder(), results, candidate.figures,
-                sources, store, layout,
+                sources, store, layout, started, signer,
             )  # fmt: skip
             pull(layout, built.release, folder)
             lay_out_training(results, store, folder / "training")

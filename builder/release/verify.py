@@ -9,8 +9,8 @@ from collections.abc import Callable
 from builder.digest import Digest, digest_bytes, hex_of
 from builder.errors import IntegrityError
 from builder.release.attached import signed_provenances, subject_of, unsigned_provenances
+from builder.release.contents import RECIPE
 from builder.release.layout import Layout
-from builder.release.make import RECIPE
 from builder.release.release import Release
 from builder.trust import dsse
 from builder.trust.checks import Check

@@ -10,12 +10,12 @@ from pathlib import Path
 from builder.cli.load import Planned, load_planned
 from builder.digest import digest_bytes
 from builder.plan.make import make_plan
+from builder.release.contents import static_files
 from builder.release.layout import Layout
-from builder.release.make import RECIPE, said_of
+from builder.release.make import said_of
 from builder.release.provenance import Invocation, provenance
-from builder.release.recipe import recipe_files, tar_of
+from builder.release.recipe import recipe_files
 from builder.release.release import Release
-from builder.release.sbom import SBOM, sbom
 from builder.resources import docker_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def made(name: str, folder: Path, version: str | None = None) -> Made:
         manifest = manifest.model_copy(update={"version": version})
     plan = make_plan(manifest, lock, found.code)
     recipe = {**recipe_of(found), **_manifest_file(manifest.model_dump(mode="json"))}
-    files = {"model.tflite": b"TFL3", RECIPE: tar_of(recipe), SBOM: sbom(lock, plan, recipe)}
+    files = {"model.tflite": b"TFL3", **static_files(lock, plan, recipe)}
     layout = Layout(folder)
     release, _ = layout.add(manifest.name, manifest.version, files, said_of(manifest, plan))
     return Made(layout, release, provenance(release, manifest, lock, plan, recipe, INVOCATION))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from builder.plan.make import make_plan
 from builder.plan.step import Plan, Step
 from builder.release.figures import Figures
 from builder.release.layout import Layout
-from builder.release.make import make_release
+from builder.release.make import Signer, make_release
 from builder.release.release import Release
 from builder.resources import docker_folder, steps_folder
 from builder.store.base import StepResult
@@ -27,6 +28,7 @@ from builder.store.disk import DiskStore
 from tests.fakes import Events, FakeEngine, Work, default_work
 from tests.golden.write import ROOT
 
+NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 MANIFEST = ROOT / "manifests" / "shapes.yaml"
 TEXT = MANIFEST.read_text()
 LOCK = load_lock(MANIFEST.with_suffix(".lock"))
@@ -65,7 +67,7 @@ def release(
     store, layout = DiskStore(root / "store"), Layout(root / "releases")
     results = build(plan, code=code, sources=no_source, store=store, engine=lambda: FakeEngine(work), emit=Events())
     built = make_release(
-        manifest, lock, plan, code, docker_folder(), results, Figures({}, {}), no_source, store, layout
+        manifest, lock, plan, code, docker_folder(), results, Figures({}, {}), no_source, store, layout, NOW, Signer()
     )  # fmt: skip
     return Small(manifest, lock, plan, code, store, results, layout, built.release)
 
