@@ -7,7 +7,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from builder.engine.base import Emit, Engine, Workspace
 from builder.errors import StepFailed
@@ -43,14 +43,19 @@ def build(
         if found is None:
             with store.claimed(step.key) as folder:
                 # Another build may have finished it while this one waited for the claim.
-                found = store.lookup(step.key) or _run(step, folder, code, sources, results, store, engine(), emit)
+                found = store.lookup(step.key)
+                if found is None:
+                    found = run_step(step, folder, code, sources, results, store, engine(), emit)
+                    store.record(found)
+                    shutil.rmtree(folder)
+                    emit("finished", {"step": step.name, "key": step.key, "seconds": found.run["seconds"]})
         else:
             emit("cached", {"step": step.name, "key": step.key})
         results[step.name] = found
     return results
 
 
-def _run(
+def run_step(
     step: Step,
     folder: Path,
     code: StepCode,
@@ -60,6 +65,10 @@ def _run(
     engine: Engine,
     emit: Emit,
 ) -> StepResult:
+    """Runs ``step`` in the scratch folder ``folder`` and takes its outputs into ``store``, without recording them.
+
+    ``results`` are those of the steps that it needs, by name.
+    """
     emit("preparing", {"step": step.name, "toolchain": step.toolchain.name})
     engine.prepare(step.toolchain, emit)
     output = _fresh_output(folder, step)
@@ -74,11 +83,7 @@ def _run(
     seconds = round(time.monotonic() - begun, 3)
     artifacts = _take(step, output, nonce, store)
     run = {"engine": engine.name, "isolation": engine.isolation, "seconds": seconds}
-    result = StepResult(step.key, step.name, artifacts, run)
-    store.record(result)
-    shutil.rmtree(folder)
-    emit("finished", {"step": step.name, "key": step.key, "seconds": seconds})
-    return result
+    return StepResult(step.key, step.name, artifacts, run)
 
 
 def _fresh_output(folder: Path, step: Step) -> Path:
@@ -144,7 +149,8 @@ def _take(step: Step, output: Path, nonce: str, store: DiskStore) -> tuple[Artif
     artifacts = []
     for name, sha256 in files:
         path = output / name
-        if path.is_symlink() or output.resolve() not in path.resolve().parents:
+        plain = str(PurePosixPath(name)) == name and ".." not in PurePosixPath(name).parts
+        if not plain or path.is_symlink() or output.resolve() not in path.resolve().parents:
             raise StepFailed(f"step {step.name} named an output outside its folder: {name}")
         digest = store.write(path)
         if digest != f"sha256:{sha256}":

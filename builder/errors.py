@@ -81,6 +81,12 @@ class BudgetExceeded(TinsmithError):
     exit_status, code = 5, "budget"
 
 
+class RebuildDiffers(TinsmithError):
+    """What was built a second time has other bytes."""
+
+    exit_status, code = 5, "rebuild-differs"
+
+
 class NoEngine(TinsmithError):
     exit_status, code = 6, "no-engine"
 

@@ -7,7 +7,23 @@ import sys
 
 import typer
 
-from builder.cli import build, check, detect, doctor, index, init, key, lock, plan, pull, releases, schema, sign
+from builder.cli import (
+    build,
+    check,
+    detect,
+    doctor,
+    index,
+    init,
+    key,
+    lock,
+    plan,
+    pull,
+    rebuild,
+    releases,
+    schema,
+    sign,
+    why,
+)
 from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
 
 app = typer.Typer(
@@ -26,6 +42,8 @@ for verb in (
     releases.list_,
     releases.show,
     detect.detect,
+    rebuild.rebuild,
+    why.why,
     pull.pull,
     sign.sign,
     doctor.doctor,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,21 +31,28 @@ def build(
     releases: ReleaseFolder = DEFAULT_RELEASES,
     out: Annotated[Path, typer.Option(help="Where the files of each release are laid out to be used.")] = FILES,
     key: Key = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Then run every step a second time, and say how far bytes are the same.")
+    ] = False,
     progress: Progress = "auto",
     as_json: Json = False,
 ) -> None:
     """Run what is not cached, verify, and release.
 
-
-    A manifest with variants builds them all, sharing what they have in common, and compares them.
+    A manifest with variants builds them all, sharing what they have in common, and compares them. With --check the
+    steps of each release run again on the same inputs, without cache; what came of it is attached to the release.
 
     Example: tinsmith build manifests/raccoon-025.yaml --source raccoon=../raccoon_dataset
     """
     from builder.cli.load import load_planned, reporter
     from builder.cli.signing import signer
     from builder.cli.table import Produced, print_produced
+    from builder.digest import Digest
     from builder.engine.select import choose
     from builder.lock import source_opener
+    from builder.rebuild.check import SecondBuild
+    from builder.rebuild.check import judge as judge_check
+    from builder.rebuild.record import attach_record
     from builder.release.layout import Layout
     from builder.release.produce import produce
     from builder.release.select import judge
@@ -57,13 +65,14 @@ def build(
     planned = list(load_planned(manifests))
     local = source_paths(source, [item.family for item in planned])
     layout.releases()  # what is wrong with them is better known before an hour of training
-    families = []
+    families, checks = [], []
     with reporter(progress) as emit:
         chosen = functools.cache(lambda: choose(engine))
         for item in planned:
             sources = source_opener(
                 item.family.manifests[0], item.lock, item.path, local, cache_folder(), emit,
                 lambda locked: release_files(locked, releases, cache_folder()), opened.write_bytes,
+                known=lambda digest: opened.read(Digest(digest)) if opened.has(Digest(digest)) else None,
             )  # fmt: skip
             made = produce(
                 item.family, item.lock, item.plans, item.code,
@@ -72,8 +81,19 @@ def build(
             )  # fmt: skip
             comparison = write_comparison(item.family, made, out) if len(made) > 1 else None
             families.append(Produced(item.family, made, comparison))
+            if check:
+                again = SecondBuild(item.code, sources=sources, store=opened, engine=chosen, emit=emit)
+                for one, plan in zip(made, item.plans, strict=True):
+                    if one.built is not None:
+                        checks.append((one.built.release, again.check(plan)))
+                        attach_record(layout, *checks[-1])
         if chosen.cache_info().currsize:
             chosen().close()
     print_produced(families, as_json=as_json)
+    for release, checked in checks:
+        reached = f"tier {checked.tier}" if checked.tier else "no tier"
+        print(f"{release.ref} built twice: {reached} reached", file=sys.stderr if as_json else sys.stdout)
     for produced in families:
         judge(produced.family.select, [item.candidate for item in produced.made])
+    for release, checked in checks:
+        judge_check(checked, release.ref)

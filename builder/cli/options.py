@@ -45,7 +45,14 @@ def pairs(option: str, values: list[str] | None) -> dict[str, str]:
 
 def source_paths(values: list[str] | None, families: Iterable[Family]) -> dict[str, Path]:
     """Folders by source name. UsageError for a name that none of ``families`` has: it would be passed over."""
-    known = sorted({source.name for family in families for item in family.manifests for source in item.sources})
+    return named_paths(
+        values, {source.name for family in families for item in family.manifests for source in item.sources}
+    )
+
+
+def named_paths(values: list[str] | None, names: Iterable[str]) -> dict[str, Path]:
+    """As ``source_paths``, for sources of these ``names``."""
+    known = sorted(names)
     found = {name: Path(path) for name, path in pairs("--source", values).items()}
     for name in found:
         if name not in known:

@@ -26,13 +26,14 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
 
     Example: tinsmith show shapes@1.0.0
     """
+    from builder.rebuild.record import records
     from builder.release.layout import Layout
     from builder.release.make import read_run
 
     layout = Layout(releases)
     found = layout.find(release)
     metrics = json.loads(layout.read(found, "metrics.json"))
-    run = read_run(layout, found)
+    run, twice = read_run(layout, found), records(layout, found)
     if as_json:
         document = {
             "name": found.name,
@@ -43,6 +44,7 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
             "metadata": json.loads(layout.read(found, "metadata.json")),
             "metrics": metrics,
             "run": run,
+            "reproducibility": [vars(record) for record in twice],
         }
         print(json.dumps(document, indent=2, sort_keys=True))
         return
@@ -63,6 +65,8 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
     if run is not None:
         latency = run["latency"]
         print(f"latency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}")
+    for record in twice:
+        print(f"built twice: {record}")
     print("\nfiles")
     for title, (digest, size) in sorted(found.files.items()):
         print(f"  {title:16} {size:>10,}  {digest}")

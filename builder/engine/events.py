@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections import deque
 from collections.abc import Mapping
@@ -15,6 +16,10 @@ RECORD_SEPARATOR = b"\x1e"
 TAIL_LINES = 30
 _LONGEST_LINE = 1 << 20
 """Bytes kept of one line: a step that prints without end costs no more memory than this."""
+
+_OURS = ("cached", "preparing", "started", "finished")
+"""Kinds of events that only a build itself sends: a step that sends them has printed a line."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 Stream = Literal["stdout", "stderr"]
 
@@ -54,7 +59,7 @@ class StepOutput:
                     self.error = event
                 self._emit(kind, event)
                 return
-        text = line.decode("utf-8", "replace").rstrip("\r")
+        text = _visible(line.decode("utf-8", "replace").rstrip("\r"))
         self.tail.append(text)
         self._emit("log", {"line": text, "stream": stream})
 
@@ -62,11 +67,16 @@ class StepOutput:
 def _event(line: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(line[1:], parse_constant=_not_finite)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict) or not isinstance(value.get("event"), str):
+    if not isinstance(value, dict) or not isinstance(value.get("event"), str) or value["event"] in _OURS:
         return None
-    return value
+    return {key: _visible(item) if isinstance(item, str) else item for key, item in value.items()}
+
+
+def _visible(text: str) -> str:
+    """``text`` without what a terminal would take for a command: the code of a step may come from outside."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _not_finite(name: str) -> float:

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from builder.engine.base import Engine
 from builder.engine.docker import DockerEngine
 from builder.engine.isolation import strongest
 from builder.engine.local import LocalEngine
 from builder.errors import NoEngine, UsageError
+from builder.resources import toolchain_folder
 
 NAMES = ("auto", "docker", "local")
 
 
-def choose(name: str) -> Engine:
+def choose(name: str, folders: Callable[[str], Path] = toolchain_folder) -> Engine:
     """The engine called ``name``; ``auto`` is docker if a daemon answers, else local.
+
+    ``folders`` finds a toolchain's folder by its name.
 
     NoEngine if docker is asked for by name and no daemon answers.
     """
     if name == "local":
-        return LocalEngine()
+        return LocalEngine(folders=folders)
     if name == "docker":
-        return _docker()
+        return _docker(folders)
     if name != "auto":
         raise UsageError(f"no engine is called {name!r}", help=f"one of: {', '.join(NAMES)}")
     try:
-        return _docker()
+        return _docker(folders)
     except NoEngine:
-        return LocalEngine()
+        return LocalEngine(folders=folders)
 
 
 def describe_engines() -> list[str]:
@@ -42,8 +46,8 @@ def describe_engines() -> list[str]:
     return [f"docker     {docker}", f"local      {strongest()}"]
 
 
-def _docker() -> DockerEngine:
-    return DockerEngine.connect(images=image_references(os.environ))
+def _docker(folders: Callable[[str], Path] = toolchain_folder) -> DockerEngine:
+    return DockerEngine.connect(images=image_references(os.environ), folders=folders)
 
 
 def image_references(environ: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from builder.errors import DatasetError, IntegrityError
 from builder.fetch import fetch
 from builder.fetch.checkout import HTTPS
 from builder.lock.content import Content, counting, dataset_digest
+from builder.lock.listing import changes, parse_listing
 from builder.lock.model import Lock, LockedSource
 from builder.manifest.datasource import Source
 from builder.manifest.model import Manifest
@@ -22,7 +23,7 @@ Emit = Callable[[str, Mapping[str, Any]], None]
 
 def locate(
     source: Source,
-    manifest_path: Path,
+    manifest_path: Path | None,
     overrides: Mapping[str, Path],
     cache: Path,
     emit: Emit,
@@ -31,11 +32,17 @@ def locate(
 ) -> Path:
     """The folder of ``source``: an override, else a folder beside the manifest, else what is fetched into ``cache``.
 
-    Errors: those of ``fetch``; DatasetError if there is no such folder.
+    Errors: those of ``fetch``; DatasetError if there is no such folder, or no manifest that it could lie beside.
     """
     if source.name in overrides:
         return _folder(overrides[source.name], source.name, "check --source")
     if source.path is not None:
+        if manifest_path is None:
+            raise DatasetError(
+                f"source {source.name} is a folder, {source.path!r}, that nobody can fetch",
+                help=f"give a copy: --source {source.name}=PATH",
+                code="dataset-source",
+            )
         help = f"put the data there, or give a copy: --source {source.name}=PATH"
         return _folder(manifest_path.parent / source.path, source.name, help)
     try:
@@ -47,22 +54,24 @@ def locate(
 def source_opener(
     manifest: Manifest,
     lock: Lock,
-    manifest_path: Path,
+    manifest_path: Path | None,
     overrides: Mapping[str, Path],
     cache: Path,
     emit: Emit,
     release_files: Callable[[LockedSource], Path],
     keep: Callable[[bytes], object],
     *,
+    known: Callable[[str], bytes | None] = lambda digest: None,
     transports: Sequence[str] = HTTPS,
 ) -> Callable[[str], Path]:
     """A function from a locked content's digest to a folder that holds it.
 
     Where globs leave files out, it is a folder of links to those that count, so that a step cannot see the others.
 
-    It raises IntegrityError if a source holds anything else than what was locked. ``release_files`` finds the weights
-    of a release; what it gives is checked as well. ``keep`` takes the list of files of what was opened, whose digest is
-    the locked one.
+    It raises IntegrityError if a source holds anything else than what was locked, which names the first file that
+    differs where ``known`` has the locked list of files, by its digest. ``release_files`` finds the weights of a
+    release; what it gives is checked as well. ``keep`` takes the list of files of what was opened, whose digest is the
+    locked one.
     """
 
     def opened(digest: str) -> Path:
@@ -76,7 +85,7 @@ def source_opener(
             folder = _view(folder, locked, cache)
         found = dataset_digest(folder, locked.paths, locked.include, locked.exclude)
         if found.digest != locked.digest:
-            raise _differs(locked, folder, found, manifest_path)
+            raise _differs(locked, folder, found, known(digest), manifest_path)
         keep(found.listing)
         return folder
 
@@ -98,13 +107,22 @@ def _view(folder: Path, locked: LockedSource, cache: Path) -> Path:
     return view
 
 
-def _differs(locked: LockedSource, folder: Path, found: Content, manifest_path: Path) -> IntegrityError:
+def _differs(
+    locked: LockedSource, folder: Path, found: Content, listing: bytes | None, manifest_path: Path | None
+) -> IntegrityError:
+    files = ""
+    if listing is not None:  # whose digest is the locked one
+        changed = list(changes(parse_listing(listing), parse_listing(found.listing)))
+        files = f"; {changed[0]}" + (f", and {len(changed) - 1:,} more files differ" if len(changed) > 1 else "")
+    help = "give the data that the release was made of"
+    if manifest_path is not None:
+        help = "restore the data; if it changed on purpose, remove the manifest's .lock and run: "
+        help += f"tinsmith lock {manifest_path}"
     return IntegrityError(
         f"source {locked.name} in {folder} is not what was locked: expected {locked.digest} "
         f"({locked.files} files, {locked.bytes:,} bytes), "
-        f"found {found.digest} ({found.files} files, {found.bytes:,} bytes)",
-        help="restore the data; if it changed on purpose, remove the manifest's .lock and run: "
-        f"tinsmith lock {manifest_path}",
+        f"found {found.digest} ({found.files} files, {found.bytes:,} bytes){files}",
+        help=help,
     )
 
 

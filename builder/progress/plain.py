@@ -36,7 +36,14 @@ class Plain:
 
 
 def describe(event: Event) -> str | None:
-    """One line for ``event``, or None where it is nothing to show."""
+    """One line for ``event``, or None where it is nothing to show, or nothing that could be."""
+    try:
+        return _described(event)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None  # of a step whose code comes from outside
+
+
+def _described(event: Event) -> str | None:
     detail = event.detail
     match event.kind:
         case "cached":

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from builder.digest import Digest, digest_bytes
 from builder.errors import IntegrityError, TinsmithError
 from builder.kernels import KERNELS
+from builder.lock.listing import parse_listing
 from builder.lock.model import Lock
 from builder.lock.toolchains import FILES, toolchain_of
 from builder.manifest.model import Manifest
@@ -166,6 +167,7 @@ def _listings(lock: Lock, files: Mapping[str, bytes]) -> dict[str, bytes]:
         if locked is not None:
             if digest_bytes(files[kind]) != locked.digest:
                 raise ValueError(f"{kind} is not the list of files that was locked")
+            parse_listing(files[kind])
             found[locked.digest] = files[kind]
     return found
 

@@ -70,14 +70,7 @@ def make_release(
     IntegrityError as for ``Layout.add``.
     """
     recipe = recipe_files(manifest, lock, plan, code, docker, _listings(lock, sources, store))
-    files = {item.path: store.read(item.digest) for item in results[plan.target].artifacts}
-    files.update(static_files(lock, plan, recipe))
-    files[STEPS] = document.steps_document(
-        {
-            step.name: (step.key, {item.path: item.digest for item in results[step.name].artifacts})
-            for step in plan.needed()
-        }
-    )
+    files = files_of(lock, plan, recipe, results, store)
     release, new = layout.add(manifest.name, manifest.version, files, said_of(manifest, plan))
     run: Mapping[str, Any] = {
         "latency": figures.latency,
@@ -99,6 +92,24 @@ def make_release(
     else:
         run = read_run(layout, release) or run
     return Built(release, new, figures.metrics, run)
+
+
+def files_of(
+    lock: Lock, plan: Plan, recipe: Mapping[str, bytes], results: Mapping[str, StepResult], store: Store
+) -> dict[str, bytes]:
+    """All files of the release of a build, by title; ``recipe`` are the files of its recipe.tar.
+
+    A rebuild makes them in the same way, so they depend on nothing else.
+    """
+    files = {item.path: store.read(item.digest) for item in results[plan.target].artifacts}
+    files.update(static_files(lock, plan, recipe))
+    files[STEPS] = document.steps_document(
+        {
+            step.name: (step.key, {item.path: item.digest for item in results[step.name].artifacts})
+            for step in plan.needed()
+        }
+    )
+    return files
 
 
 def read_run(layout: Layout, release: Release) -> dict[str, Any] | None:

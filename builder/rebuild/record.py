@@ -1,0 +1,116 @@
+"""What a second build found, as a statement that travels with the release.
+
+Sources: in-toto attestation framework, Statement v1 and the predicate test-result v0.1. Every step is a test; the tier
+is an annotation of the plan, since the predicate has no place for it. Unsigned: the trust policy wraps the same
+statement into a DSSE envelope, of another artifact type.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from builder.digest import canonical_json
+from builder.errors import IntegrityError
+from builder.rebuild.check import Checked
+from builder.release.layout import Layout
+from builder.release.release import Attachment, Release
+
+RECORD_TYPE = "application/vnd.in-toto+json"
+RECORD_FILE = "reproducibility.json"
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
+
+_TIERS = ("A", "B")
+_LARGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Record:
+    """A statement read back: the tier that was reached, None if none was; which steps failed; where trainings ran."""
+
+    tier: str | None
+    failed: tuple[str, ...]
+    trainings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        tier = f"tier {self.tier}" if self.tier else "no tier"
+        failed = f", other bytes from {', '.join(self.failed)}" if self.failed else ", the same bytes from every step"
+        return f"{tier}{failed}" + "".join(f"; {training}" for training in self.trainings)
+
+
+def attach_record(layout: Layout, release: Release, checked: Checked) -> Attachment:
+    """Attaches what ``checked`` says to ``release``. Here it could be signed."""
+    return layout.attach(release, RECORD_TYPE, RECORD_FILE, statement(release, checked))
+
+
+def statement(release: Release, checked: Checked) -> bytes:
+    """The in-toto Statement of a second build, in canonical JSON."""
+    plan = {"name": "plan", "digest": _digest(checked.plan.digest)}
+    toolchains = {step.step.toolchain.name: step.step.toolchain.digest for step in checked.steps}
+    keys = {step.step.name: step.step.key for step in checked.steps}
+    return canonical_json(
+        {
+            "_type": STATEMENT,
+            "subject": [{"name": release.ref, "digest": _digest(release.digest)}],
+            "predicateType": PREDICATE,
+            "predicate": {
+                "result": "PASSED" if checked.tier == "B" else "FAILED",
+                "configuration": [
+                    {**plan, "annotations": {"tier": checked.tier or "none"}},
+                    *({"name": f"toolchain/{name}", "digest": _digest(it)} for name, it in sorted(toolchains.items())),
+                    *(
+                        {"name": f"training/{name}", "digest": _digest(keys[name]), "annotations": vars(conditions)}
+                        for name, conditions in checked.conditions.items()
+                    ),
+                ],
+                "passedTests": [step.step.name for step in checked.steps if step.same],
+                "failedTests": [step.step.name for step in checked.steps if not step.same],
+            },
+        }
+    )
+
+
+def records(layout: Layout, release: Release) -> list[Record]:
+    """What second builds of ``release`` found. IntegrityError for a statement that cannot be read."""
+    return [
+        parse_statement(layout.read_attachment(item), release)
+        for item in layout.attachments(release)
+        if item.artifact_type == RECORD_TYPE and item.title == RECORD_FILE and item.size <= _LARGEST
+    ]
+
+
+def parse_statement(data: bytes, release: Release) -> Record:
+    """The record in ``data``. IntegrityError if it is none, or one of another release."""
+    try:
+        document = json.loads(data)
+        if (document["_type"], document["predicateType"]) != (STATEMENT, PREDICATE):
+            raise ValueError("not the result of a test")
+        if [subject["digest"] for subject in document["subject"]] != [_digest(release.digest)]:
+            raise ValueError("of another release")
+        predicate = document["predicate"]
+        by_name = {item["name"]: item.get("annotations", {}) for item in predicate["configuration"]}
+        tier = by_name["plan"]["tier"]
+        return Record(
+            tier=tier if tier in _TIERS else None,
+            failed=tuple(_line(name) for name in predicate["failedTests"]),
+            trainings=tuple(_training(name, said) for name, said in by_name.items() if name.startswith("training/")),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise IntegrityError(f"a {RECORD_FILE} of {release.ref} cannot be read: {str(error)[:200]}") from error
+
+
+def _training(name: str, said: dict[str, Any]) -> str:
+    words = [f"CPU class {said['cpu_class']}", f"{said['threads']} threads", str(said["cpu"])]
+    return _line(f"{name.removeprefix('training/')} with {', '.join(words)}")
+
+
+def _line(text: Any) -> str:
+    if not isinstance(text, str) or len(text) > 300 or not text.isprintable():
+        raise ValueError("a text of it is no line")
+    return text
+
+
+def _digest(digest: str) -> dict[str, str]:
+    return {"sha256": digest.removeprefix("sha256:")}
