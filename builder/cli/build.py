@@ -86,7 +86,7 @@ def build(
                 for one, plan in zip(made, item.plans, strict=True):
                     if one.built is not None:
                         checks.append((one.built.release, again.check(plan)))
-                        attach_record(layout, *checks[-1])
+                        attach_record(layout, *checks[-1], signing.key)
         if chosen.cache_info().currsize:
             chosen().close()
     print_produced(families, as_json=as_json)

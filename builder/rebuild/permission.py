@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from builder.configuration import configurations
 from builder.engine.base import Engine
 from builder.engine.isolation import strongest
 from builder.errors import IntegrityError, LockError
 from builder.lock.toolchains import lock_toolchain
 from builder.plan.step import Toolchain
 from builder.rebuild.recipe import Recipe
+from builder.release.attached import signed_provenances, subject_of
 from builder.release.layout import Layout
 from builder.release.release import Release
+from builder.trust.policy import Origin, decide, load_policy
 
 
 def vouched(layout: Layout, release: Release) -> bool:
-    """Does somebody whom this machine trusts vouch for ``release``? IntegrityError if the policy refuses it.
+    """Does somebody whom tinsmith.toml trusts vouch for ``release``? IntegrityError if its rules refuse it.
 
-    The trust policy's place: until there is one, nobody does.
+    Lying among the project's own releases is not enough: it may have been pulled there without a signature.
     """
-    return False
+    policy, origin = load_policy(configurations()), Origin("own", str(layout.root))
+    return bool(decide(policy, subject_of(release), origin, signed_provenances(layout, release)).keys)
 
 
 def check_permitted(layout: Layout, release: Release, recipe: Recipe, engine: Engine, *, trusted: bool) -> None:

@@ -1,8 +1,8 @@
 """What a second build found, as a statement that travels with the release.
 
 Sources: in-toto attestation framework, Statement v1 and the predicate test-result v0.1. Every step is a test; the tier
-is an annotation of the plan, since the predicate has no place for it. Unsigned: the trust policy wraps the same
-statement into a DSSE envelope, of another artifact type.
+is an annotation of the plan, since the predicate has no place for it. Where a key is known the statement lies in a DSSE
+envelope.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from builder.errors import IntegrityError
 from builder.rebuild.check import Checked
 from builder.release.layout import Layout
 from builder.release.release import Attachment, Release
+from builder.trust import dsse
+from builder.trust.keys import SigningKey
+from builder.trust.statement import PAYLOAD_TYPE, STATEMENT
 
-RECORD_TYPE = "application/vnd.in-toto+json"
+SIGNED_TYPE = "application/vnd.in-toto.test-result+dsse"
 RECORD_FILE = "reproducibility.json"
-STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
 
 _TIERS = ("A", "B")
@@ -40,9 +42,12 @@ class Record:
         return f"{tier}{failed}" + "".join(f"; {training}" for training in self.trainings)
 
 
-def attach_record(layout: Layout, release: Release, checked: Checked) -> Attachment:
-    """Attaches what ``checked`` says to ``release``. Here it could be signed."""
-    return layout.attach(release, RECORD_TYPE, RECORD_FILE, statement(release, checked))
+def attach_record(layout: Layout, release: Release, checked: Checked, key: SigningKey | None = None) -> Attachment:
+    """Attaches what ``checked`` says to ``release``, signed by ``key`` if there is one."""
+    payload = statement(release, checked)
+    if key is None:
+        return layout.attach(release, PAYLOAD_TYPE, RECORD_FILE, payload)
+    return layout.attach(release, SIGNED_TYPE, RECORD_FILE, dsse.sign(PAYLOAD_TYPE, payload, [key]))
 
 
 def statement(release: Release, checked: Checked) -> bytes:
@@ -73,12 +78,20 @@ def statement(release: Release, checked: Checked) -> bytes:
 
 
 def records(layout: Layout, release: Release) -> list[Record]:
-    """What second builds of ``release`` found. IntegrityError for a statement that cannot be read."""
-    return [
-        parse_statement(layout.read_attachment(item), release)
-        for item in layout.attachments(release)
-        if item.artifact_type == RECORD_TYPE and item.title == RECORD_FILE and item.size <= _LARGEST
-    ]
+    """What second builds of ``release`` found, whoever says so: whose signature a record has is not looked at.
+
+    IntegrityError for a statement that cannot be read.
+    """
+    found = []
+    for item in layout.attachments(release):
+        if item.title == RECORD_FILE and item.size <= _LARGEST:
+            data = layout.read_attachment(item)
+            if item.artifact_type == SIGNED_TYPE:
+                data = dsse.parse(data, f"{RECORD_FILE} of {release.ref}").payload
+            elif item.artifact_type != PAYLOAD_TYPE:
+                continue
+            found.append(parse_statement(data, release))
+    return found
 
 
 def parse_statement(data: bytes, release: Release) -> Record:

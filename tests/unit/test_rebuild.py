@@ -24,11 +24,14 @@ from builder.rebuild import check, verdict
 from builder.rebuild.permission import check_permitted
 from builder.rebuild.rebuild import Rebuilt, rebuild
 from builder.rebuild.recipe import recipe_of
-from builder.rebuild.record import PREDICATE, RECORD_TYPE, STATEMENT, attach_record, parse_statement, records, statement
+from builder.rebuild.record import PREDICATE, SIGNED_TYPE, attach_record, parse_statement, records, statement
 from builder.rebuild.scratch import fresh_store
 from builder.rebuild.steps import steps_of
 from builder.release.layout import Layout
 from builder.store.disk import DiskStore
+from builder.trust import dsse
+from builder.trust.keys import new_key
+from builder.trust.statement import PAYLOAD_TYPE, STATEMENT
 from tests.fakes import Events, FakeEngine, Work
 from tests.unit.small_release import CODE, Small, changed, no_source, release, work
 
@@ -361,7 +364,7 @@ def test_a_second_run_does_not_go_on_from_a_checkpoint(small: Small) -> None:
 def test_the_record_is_an_in_toto_statement_about_the_release_and_travels_with_it(tmp_path: Path) -> None:
     small = release(tmp_path)
     attached = attach_record(small.layout, small.release, second(small))
-    assert attached.artifact_type == RECORD_TYPE
+    assert attached.artifact_type == PAYLOAD_TYPE
     document = json.loads(small.layout.read_attachment(attached))
     assert (document["_type"], document["predicateType"]) == (STATEMENT, PREDICATE)
     assert document["subject"] == [{"name": "shapes@1.0.0", "digest": {"sha256": hex_of(small.release.digest)}}]
@@ -371,6 +374,16 @@ def test_the_record_is_an_in_toto_statement_about_the_release_and_travels_with_i
     assert str(record).startswith("tier B, the same bytes from every step; train with CPU class x86-64-v3, ")
     # The digest of a release does not depend on what is attached to it.
     assert small.layout.find("shapes") == small.release
+
+
+def test_a_record_is_signed_where_a_key_is_known(tmp_path: Path) -> None:
+    small = release(tmp_path)
+    key, *_ = new_key("team", tmp_path)
+    attached = attach_record(small.layout, small.release, second(small), key)
+    assert attached.artifact_type == SIGNED_TYPE
+    envelope = dsse.parse(small.layout.read_attachment(attached))
+    assert dsse.verify(envelope, PAYLOAD_TYPE, [key.public], 1, "the record") == (key.public,)
+    assert [record.tier for record in records(small.layout, small.release)] == ["B"]
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"[" * 100_000, b'{"_type": 1, "predicateType": 2}'])
