@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.digest import canonical_json, digest_bytes
+from builder.errors import IntegrityError
 from builder.lock.model import Lock
 from builder.manifest.model import Manifest
 from builder.plan.code import StepCode
@@ -113,12 +114,23 @@ def files_of(
 
 
 def read_run(layout: Layout, release: Release) -> dict[str, Any] | None:
-    """The facts of the run that made ``release``, None if they are not there."""
+    """The facts of the run that made ``release``, None if they are not there. IntegrityError if they are no such."""
     for attachment in layout.attachments(release):
         if attachment.artifact_type == RUN_TYPE:
-            run: dict[str, Any] = json.loads(layout.read_attachment(attachment))
-            return run
+            return _run_of(layout.read_attachment(attachment), release)
     return None
+
+
+def _run_of(data: bytes, release: Release) -> dict[str, Any]:
+    try:
+        run: dict[str, Any] = json.loads(data)
+        latency = run["latency"]
+        sound = float(latency["latency_ms"]["median"]) >= 0 and int(latency["threads"]) > 0
+        if not (sound and str(latency["cpu"]).isprintable()):
+            raise ValueError("odd figures")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise IntegrityError(f"the {RUN_FILE} of {release.ref} cannot be read: {str(error)[:200]}") from error
+    return run
 
 
 def pull(layout: Layout, release: Release, folder: Path) -> list[Path]:

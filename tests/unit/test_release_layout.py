@@ -9,7 +9,7 @@ from builder.digest import digest_bytes
 from builder.errors import IntegrityError, UsageError
 from builder.release.document import ARTIFACT_TYPE, CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE, release_document
 from builder.release.layout import Layout
-from builder.release.make import pull
+from builder.release.make import pull, read_run
 from builder.release.recipe import tar_of
 from builder.release.release import Blob, parse_release
 
@@ -61,6 +61,15 @@ def test_what_is_attached_is_found_under_the_tag_of_the_referrers_and_changes_no
     index = json.loads((tmp_path / "index.json").read_text())["manifests"]
     assert [entry["mediaType"] for entry in index] == [MANIFEST_TYPE, INDEX_TYPE]
     assert index[1]["annotations"]["org.opencontainers.image.ref.name"] == "sha256-" + release.digest[7:]
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"latency": 1}', b"[" * 100_000])
+def test_damaged_facts_of_a_run_are_refused(tmp_path: Path, data: bytes) -> None:
+    layout = Layout(tmp_path)
+    release, _ = layout.add("raccoon", "1.0.0", FILES, {})
+    layout.attach(release, RUN_TYPE, "run.json", data)
+    with pytest.raises(IntegrityError, match=r"run\.json of raccoon@1\.0\.0"):
+        read_run(layout, release)
 
 
 def test_an_attachment_of_another_release_is_refused(tmp_path: Path) -> None:
