@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from builder.cli import build, check, detect, doctor, init, lock, plan, pull, releases, schema
+from builder.cli import build, check, detect, doctor, init, lock, plan, pull, push, releases, schema
 from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ for verb in (
     releases.show,
     detect.detect,
     pull.pull,
+    push.push,
     doctor.doctor,
     schema.schema,
 ):

@@ -5,28 +5,22 @@ Source: OCI distribution specification 1.1.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from builder.digest import Digest, digest_bytes, is_digest
 from builder.errors import IntegrityError, StoreUnreachable
 from builder.registry.auth import Access, Login
 from builder.registry.credentials import DOCKER_HUB, Lookup, docker_credentials
-from builder.registry.documents import (
-    DOCKER_MANIFEST_TYPE,
-    INDEX_TYPE,
-    LARGEST_DOCUMENT,
-    MANIFEST_TYPE,
-    Descriptor,
-    index_entries,
-    parse_json,
-)
 from builder.registry.wire import LOOPBACK, Answer, Body, Limits, Result, Unfinished, Wire, joined, origin
+from builder.release.document import INDEX_TYPE, MANIFEST_TYPE
+from builder.release.release import LARGEST_DOCUMENT, Blob, parse_referrers
 
+DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _ACCEPT = ", ".join((MANIFEST_TYPE, INDEX_TYPE, DOCKER_MANIFEST_TYPE))
-_MOST_PAGES, _MOST_TAGS = 1000, 100_000
+_MOST_PAGES = 1000
 _NEXT = re.compile(r'<([^<>]{1,4000})>\s*;(?:[^,]*;)?\s*rel="?next"?', re.IGNORECASE)
 
 
@@ -144,7 +138,7 @@ class Registry:
 
         return self.persist(f"cannot reach {url}", attempt)
 
-    def small_blob(self, repository: str, blob: Descriptor) -> bytes:
+    def small_blob(self, repository: str, blob: Blob) -> bytes:
         """A blob that fits into memory, checked."""
         url = self.url(repository, "blobs", blob.digest)
 
@@ -162,60 +156,53 @@ class Registry:
         return self.persist(f"cannot read {url}", attempt)
 
     def tags(self, repository: str) -> list[str]:
-        """Every tag, in no certain order; none if there is no such repository."""
-        url, found = self.url(repository, "tags", "list") + "?n=1000", dict[str, None]()  # a set that keeps the order
+        """Every tag, in the registry's order; none if there is no such repository."""
+        url, found = self.url(repository, "tags", "list") + "?n=1000", dict[str, None]()
         for _ in range(_MOST_PAGES):
-            page, following = self._page(url, repository)
-            if page is None:
+            data, following = self._page(url, repository)
+            if data is None:
                 return []
-            names = page.get("tags") or []
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise StoreUnreachable(f"{url} gives no list of tags")
             before = len(found)
-            found.update(dict.fromkeys(names))
+            found.update(dict.fromkeys(_names(data, url)))
             if following is None or len(found) == before:
                 return list(found)
-            if len(found) > _MOST_TAGS:
-                break
-            url = joined(url, following)
-            if origin(url) != origin(self.base):
-                raise StoreUnreachable(f"{self.host} continues its list of tags on another host")
+            url = self._following(url, following)
         raise StoreUnreachable(f"{repository} has more tags than are read", help="name a version")
 
-    def referrers(self, repository: str, digest: Digest) -> tuple[Descriptor, ...] | None:
-        """What refers to ``digest``; None if the registry has not this part of the API (use the fallback tag)."""
-        url, found = self.url(repository, "referrers", digest), dict[str, Descriptor]()
+    def referrers(self, repository: str, digest: Digest) -> list[Blob] | None:
+        """The OCI manifests that refer to ``digest``; None if the registry has not this part of the API."""
+        url, found = self.url(repository, "referrers", digest), dict[str, Blob]()
         for _ in range(_MOST_PAGES):
-            page, following = self._page(url, repository, referrers=True)
-            if page is None:
+            data, following = self._page(url, repository, referrers=True)
+            if data is None:
                 return None
-            entries = read_entries(page, url)
             before = len(found)
-            found.update({entry.digest: entry for entry in entries})
-            if following is None or len(found) == before or len(found) > _MOST_TAGS:
-                return tuple(found.values())
-            url = joined(url, following)
-            if origin(url) != origin(self.base):
-                raise StoreUnreachable(f"{self.host} continues a list on another host")
+            found.update({blob.digest: blob for blob in parse_referrers(data)})
+            if following is None or len(found) == before:
+                return list(found.values())
+            url = self._following(url, following)
         raise StoreUnreachable(f"{repository} has more referrers than are read")
 
-    def _page(
-        self, url: str, repository: str, *, referrers: bool = False
-    ) -> tuple[dict[str, Any] | None, str | None]:
-        def attempt() -> tuple[dict[str, Any] | None, str | None]:
+    def _following(self, url: str, link: str) -> str:
+        target = joined(url, link)
+        if origin(target) != origin(self.base):
+            raise StoreUnreachable(f"{self.host} continues a list on another host")
+        return target
+
+    def _page(self, url: str, repository: str, *, referrers: bool = False) -> tuple[bytes | None, str | None]:
+        """A page of a list, None if there is no such list; and where the next one is."""
+
+        def attempt() -> tuple[bytes | None, str | None]:
             with self.ask("GET", url, Access(repository), {"Accept": INDEX_TYPE} if referrers else {}) as answer:
                 if answer.status in (404, 405, 501) or (referrers and answer.status in (400, 403)):
                     return None, None
                 if answer.status != 200:
                     raise self.failed(f"cannot read {url}", answer)
                 if referrers and INDEX_TYPE not in answer.headers.get("content-type", ""):
-                    return None, None
+                    return None, None  # some answer with a page for people
                 data = answer.small(LARGEST_DOCUMENT)
                 following = _NEXT.search(answer.headers.get("link", "")[:8192])
-            try:
-                return parse_json(data), following[1] if following else None
-            except ValueError as error:
-                raise StoreUnreachable(f"{url} gives no list: {error}") from error
+            return data, following[1] if following else None
 
         return self.persist(f"cannot read {url}", attempt)
 
@@ -223,9 +210,9 @@ class Registry:
         """What a registry says of an error, fit to be printed."""
         try:
             data = answer.small(1 << 16)
-            first = parse_json(data)["errors"][0]
+            first = json.loads(data)["errors"][0]
             text = f"{first.get('code', '')} {first.get('message', '')}"
-        except (Unfinished, StoreUnreachable, ValueError, LookupError, TypeError, AttributeError):
+        except (Unfinished, StoreUnreachable, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return ""
         return re.sub(r"[^\x20-\x7e]+", " ", text).strip()[:200]
 
@@ -239,8 +226,11 @@ class Registry:
         return StoreUnreachable(text)
 
 
-def read_entries(page: Mapping[str, Any], url: str) -> tuple[Descriptor, ...]:
+def _names(data: bytes, url: str) -> list[str]:
     try:
-        return index_entries(page)
-    except ValueError as error:
-        raise IntegrityError(f"{url} gives no index: {error}") from error
+        names = json.loads(data)["tags"] or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError
+        return names
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StoreUnreachable(f"{url} gives no list of tags") from error

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ def docker_credentials(host: str) -> Credentials | None:
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise StoreUnreachable(f"{path} is not Docker's configuration", help="correct it, or log in again: docker login")
+        raise StoreUnreachable(
+            f"{path} is not Docker's configuration", help="correct it, or log in again: docker login"
+        )
     keys = _keys(host)
     helper = _first(config.get("credHelpers"), keys) or config.get("credsStore")
     if helper:
@@ -123,7 +126,11 @@ def _from_helper(helper: Any, keys: tuple[str, ...], path: Path) -> Credentials 
 def _ask(program: str, key: str) -> Credentials | None:
     """One question to a helper. It runs in a process group of its own, of which nothing is left."""
     process = subprocess.Popen(
-        [program, "get"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        [program, "get"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     assert process.stdin is not None and process.stdout is not None
     data = bytearray()
@@ -160,18 +167,16 @@ def _ask(program: str, key: str) -> Credentials | None:
         if not isinstance(user, str) or not isinstance(secret, str):
             raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise StoreUnreachable(f"{Path(program).name} answers with no login", help="log in again: docker login") from None
+        raise StoreUnreachable(
+            f"{Path(program).name} answers with no login", help="log in again: docker login"
+        ) from None
     return Credentials("", secret, is_token=True) if user == "<token>" else Credentials(user, secret)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
     if process.stdin is not None and not process.stdin.closed:
-        try:
+        with suppress(OSError):
             process.stdin.close()
-        except OSError:
-            pass

@@ -1,148 +1,129 @@
-"""A release as a registry or a layout offers it, before its files are fetched: OCI manifest and attachments. Pure."""
+"""A release as a registry or a layout offers it, before its files are fetched: the OCI manifest and what is attached.
+
+Who pulls decides on it (``Admit``) before a byte is written for them.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
 
-from builder.digest import Digest, digest_bytes, hex_of
-from builder.errors import IntegrityError
-from builder.registry.documents import (
-    MANIFEST_TYPE,
-    TITLE,
-    VERSION,
-    Descriptor,
-    Document,
-    read_manifest,
-)
-from builder.registry.versions import parse_version
+from builder.digest import Digest, digest_bytes, parse_digest
+from builder.errors import IntegrityError, UsageError
+from builder.registry.reference import Named
+from builder.registry.versions import Version, parse_version
+from builder.release.document import EMPTY, MANIFEST_TYPE
+from builder.release.layout import Layout
+from builder.release.release import Attachment, Blob, Release, parse_attachment
+
+T = TypeVar("T")
 
 LARGEST_ATTACHED = 32 << 20
 MOST_ATTACHED = 256
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Attached:
-    """Something that refers to a release: its manifest, and its blobs by digest (small, read whole)."""
+    """An attachment with its bytes; ``manifest`` is its OCI manifest, ``config`` the blob that this names."""
 
+    attachment: Attachment
     manifest: bytes
-    blobs: Mapping[Digest, bytes]
-
-    @cached_property
-    def document(self) -> Document:
-        return read_manifest(self.manifest)
-
-    @property
-    def digest(self) -> Digest:
-        return digest_bytes(self.manifest)
-
-    @property
-    def artifact_type(self) -> str:
-        config = self.document.config
-        return self.document.artifact_type or (config.media_type if config is not None else "")
-
-    @property
-    def files(self) -> Mapping[str, bytes]:
-        """Titles of its layers -> their bytes; a layer without one is called by its digest."""
-        return {layer.title or layer.digest: self.blobs[layer.digest] for layer in self.document.layers}
-
-    @property
-    def entry(self) -> Descriptor:
-        """Its descriptor in the index of what refers to the release."""
-        return Descriptor(
-            MANIFEST_TYPE, self.digest, len(self.manifest), self.document.annotations, self.artifact_type
-        )
+    config: bytes
+    data: bytes
 
 
 @dataclass(frozen=True)
 class Offer:
-    """``where`` is how the user would name its place; ``files`` maps titles that are safe as paths to descriptors."""
+    """``manifest`` is the release's OCI manifest; ``where`` is how a user would name its place."""
 
     where: str
+    release: Release
     manifest: bytes
-    document: Document
-    name: str
-    version: str
-    files: Mapping[str, Descriptor]
-    attachments: tuple[Attached, ...] = ()
+    attached: tuple[Attached, ...] = ()
 
     @property
-    def digest(self) -> Digest:
-        return digest_bytes(self.manifest)
-
-    @property
-    def ref(self) -> str:
-        return f"{self.name}@{self.version}"
-
-    @property
-    def ref_name(self) -> str:
-        """What a layout calls it."""
-        return f"{self.name}:{self.version}"
-
-    @property
-    def referrers_tag(self) -> str:
-        return referrers_tag(self.digest)
+    def blobs(self) -> tuple[Blob, ...]:
+        """The files and the config, each once."""
+        return tuple(dict.fromkeys((*(Blob(*file) for file in self.release.files.values()), self.release.config)))
 
 
 Admit = Callable[[Offer], None]
-"""Raises what is to be raised if a release is not to be trusted."""
+"""Raises what is to be raised (exit 7) if a release is not to be trusted."""
 
 
-def referrers_tag(digest: Digest) -> str:
-    """The tag of the index of all that refers to ``digest``, where a registry has no API for it."""
-    return f"sha256-{hex_of(digest)}"
+def read_attached(manifest: bytes, subject: Digest, read: Callable[[Blob], bytes], where: str) -> Attached | None:
+    """The attachment with this OCI manifest; None if it is of a kind that tinsmith does not attach.
 
-
-def read_offer(where: str, data: bytes) -> Offer:
-    """IntegrityError if ``data`` is not the OCI manifest of a release."""
+    IntegrityError if it belongs to something else than ``subject``, or is larger than attachments are.
+    """
     try:
-        document = read_manifest(data)
-        name, version = document.annotations[TITLE], document.annotations[VERSION]
-        if not _NAME.fullmatch(name) or parse_version(version) is None:
-            raise ValueError(f"it is called {name[:80]!a}, {version[:80]!a}")
-        files: dict[str, Descriptor] = {}
-        for layer in document.layers:
-            title = safe_title(layer.title)
-            if title in files:
-                raise ValueError(f"two files are called {title!a}")
-            files[title] = layer
-        for title in files:
-            parts = title.split("/")
-            if any("/".join(parts[:end]) in files for end in range(1, len(parts))):
-                raise ValueError(f"{title!a} lies in a file")
-    except KeyError as error:
-        raise IntegrityError(f"{where} is not a release: it has no {error.args[0]}") from error
-    except ValueError as error:
-        raise IntegrityError(f"{where} is not a release: {error}") from error
-    return Offer(where, data, document, name, version, files)
-
-
-def read_attached(where: str, subject: Digest, data: bytes) -> Attached:
-    """The attachment to ``subject`` with the manifest ``data``, its blobs still missing. IntegrityError if it is none."""
-    found = Attached(data, {})
+        attachment = parse_attachment(manifest, subject)
+    except IntegrityError:
+        if _subject(manifest) == subject:
+            return None
+        raise
+    config = json.loads(manifest).get("config")
     try:
-        document = found.document
-    except ValueError as error:
-        raise IntegrityError(f"{where} has an attachment {found.digest} that cannot be read: {error}") from error
-    if document.subject is None or document.subject.digest != subject:
-        raise IntegrityError(f"{where} has an attachment {found.digest} that belongs to something else")
-    if sum(blob.size for blob in document.blobs) > LARGEST_ATTACHED:
-        raise IntegrityError(f"{where} has an attachment {found.digest} of more than {LARGEST_ATTACHED:,} bytes")
-    return found
+        described = Blob(parse_digest(config["digest"]), int(config["size"]))
+    except (TypeError, KeyError, ValueError) as error:
+        raise IntegrityError(f"{where}: the attachment {attachment.manifest} has no config") from error
+    if max(attachment.size, described.size) > LARGEST_ATTACHED:
+        raise IntegrityError(f"{where}: {attachment.title} is attached and larger than {LARGEST_ATTACHED:,} bytes")
+    empty = described == Blob(digest_bytes(EMPTY), len(EMPTY))
+    data = read(Blob(attachment.digest, attachment.size))
+    return Attached(attachment, manifest, EMPTY if empty else read(described), data)
 
 
-def safe_title(title: str | None) -> str:
-    """``title`` if it is a plain relative path, the same on every system; ValueError if not."""
-    if title is None:
-        raise ValueError("a layer has no title")
-    parts = title.split("/")
-    if (
-        len(title) > 1000
-        or any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts)
-        or re.search(r'[\x00-\x1f\x7f-\x9f\\:*?"<>|\u2028\u2029\ud800-\udfff]', title)
-    ):
-        raise ValueError(f"unsafe file name {title[:100]!a}")
-    return title
+def _subject(manifest: bytes) -> object:
+    try:
+        document = json.loads(manifest)
+        return document["subject"]["digest"] if document["mediaType"] == MANIFEST_TYPE else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def offer_in(layout: Layout, release: Release) -> Offer:
+    """A release of a layout, with what is attached. IntegrityError if any of it is damaged."""
+    attached = []
+    for attachment in layout.attachments(release):
+        manifest = layout.blob(Blob(attachment.manifest, _size(layout.blob_path(attachment.manifest))))
+        found = read_attached(manifest, release.digest, layout.blob, str(layout.root))
+        if found is not None:
+            attached.append(found)
+    return Offer(str(layout.root), release, layout.blob(Blob(release.digest, release.size)), tuple(attached))
+
+
+def find_in(layout: Layout, name: str | None, which: Named) -> Offer:
+    """The release of a layout that is meant; without a name, of the only name there. UsageError if there is none."""
+    releases = layout.releases()
+    if which.digest is not None:
+        return offer_in(layout, layout.find(which.digest))
+    if name is None:
+        names = sorted({release.name for release in releases})
+        if len(names) != 1:
+            raise UsageError(
+                f"{layout.root} has releases of {len(names)} names, and none is said",
+                help="say which: " + (", ".join(f"{layout.root}:{each}" for each in names[:10]) or "it is empty"),
+            )
+        (name,) = names
+    if which.versions is None:
+        return offer_in(layout, layout.find(name))
+    known = by_version([(release.version, release) for release in releases if release.name == name])
+    best = which.versions.best(known)
+    return offer_in(layout, known[best] if best is not None else layout.find(f"{name}@{which.versions.text}"))
+
+
+def by_version(named: Sequence[tuple[str, T]]) -> Mapping[Version, T]:
+    """What is called by a semantic version, by that."""
+    found = ((parse_version(text), item) for text, item in named)
+    return {version: item for version, item in found if version is not None}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

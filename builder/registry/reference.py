@@ -46,7 +46,11 @@ class Remote:
 
     def __str__(self) -> str:
         versions = f"@{self.which.versions.text}" if self.which.versions else ""
-        return self.place + (f":{self.tag}" if self.tag else "") + (f"@{self.which.digest}" if self.which.digest else versions)
+        return (
+            self.place
+            + (f":{self.tag}" if self.tag else "")
+            + (f"@{self.which.digest}" if self.which.digest else versions)
+        )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,15 @@ from builder.digest import digest_file, hex_of
 from builder.errors import IntegrityError, StoreUnreachable
 from builder.registry.auth import Access
 from builder.registry.client import Registry
-from builder.registry.documents import LARGEST_BLOB, Descriptor
 from builder.registry.upload import Upload
 from builder.registry.watch import BLOCK
 from builder.registry.wire import Answer, Unfinished, Wire
+from builder.release.release import Blob
 
 Emit = Callable[[str, Mapping[str, Any]], None]
 
 THREADS = 4
+LARGEST_BLOB = 500 * 10**9
 _SAY_EVERY = 2.0
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
@@ -57,13 +59,11 @@ class Meter:
             self._emit("message", {"text": text})
 
 
-def fetch_blobs(
-    registry: Registry, repository: str, wanted: Mapping[Path, Descriptor], parts: Path, emit: Emit
-) -> None:
+def fetch_blobs(registry: Registry, repository: str, wanted: Mapping[Path, Blob], parts: Path, emit: Emit) -> None:
     """Writes each blob to its path. Errors as for ``receive``."""
     meter = Meter("fetched", sum(blob.size for blob in wanted.values()), emit)
 
-    def fetch(path: Path, blob: Descriptor) -> None:
+    def fetch(path: Path, blob: Blob) -> None:
         url = registry.url(repository, "blobs", blob.digest)
 
         def opened(headers: Mapping[str, str]) -> AbstractContextManager[Answer]:
@@ -71,10 +71,10 @@ def fetch_blobs(
 
         receive(opened, url, hex_of(blob.digest), blob.size, path, parts, registry.wire, meter)
 
-    together(registry.wire, [lambda path=path, blob=blob: fetch(path, blob) for path, blob in _largest_first(wanted)])
+    together(registry.wire, [partial(fetch, path, blob) for path, blob in _largest_first(wanted)])
 
 
-def send_blobs(registry: Registry, repository: str, wanted: Mapping[Path, Descriptor], emit: Emit) -> int:
+def send_blobs(registry: Registry, repository: str, wanted: Mapping[Path, Blob], emit: Emit) -> int:
     """Writes what the registry has not yet, and says how many bytes that were.
 
     IntegrityError if a file has other bytes than its descriptor says.
@@ -82,7 +82,7 @@ def send_blobs(registry: Registry, repository: str, wanted: Mapping[Path, Descri
     meter = Meter("sent", sum(blob.size for blob in wanted.values()), emit)
     sent: list[int] = []
 
-    def send(path: Path, blob: Descriptor) -> None:
+    def send(path: Path, blob: Blob) -> None:
         if registry.has_blob(repository, blob.digest, blob.size):
             meter.add(blob.size)
             return
@@ -90,7 +90,7 @@ def send_blobs(registry: Registry, repository: str, wanted: Mapping[Path, Descri
         Upload(registry, repository, blob, path, meter.add).run()
         sent.append(blob.size)
 
-    together(registry.wire, [lambda path=path, blob=blob: send(path, blob) for path, blob in _largest_first(wanted)])
+    together(registry.wire, [partial(send, path, blob) for path, blob in _largest_first(wanted)])
     return sum(sent)
 
 
@@ -117,7 +117,7 @@ def together(wire: Wire, work: Sequence[Callable[[], None]]) -> None:
             raise error
 
 
-def check_file(path: Path, blob: Descriptor) -> None:
+def check_file(path: Path, blob: Blob) -> None:
     """IntegrityError unless ``path`` holds the bytes of ``blob``."""
     try:
         right = path.stat().st_size == blob.size and digest_file(path) == blob.digest
@@ -143,32 +143,32 @@ def receive(
     ``forget``. IntegrityError if it is another blob, StoreUnreachable if it cannot be had or there is no room for it.
     """
     parts.mkdir(parents=True, exist_ok=True)
-    partial = parts / f"{sha256}.part"
+    part = parts / f"{sha256}.part"
     with _alone(parts / f"{sha256}.lock"):
         furthest = 0
 
         def attempt() -> str:
             nonlocal furthest
             try:
-                return _transfer(opened, url, size, partial, meter)
+                return _transfer(opened, url, size, part, meter)
             finally:
-                furthest = max(furthest, _size(partial))
+                furthest = max(furthest, _size(part))
 
-        continued = _size(partial) > 0
+        continued = _size(part) > 0
         found = wire.persist(f"cannot fetch {url}", attempt, lambda: furthest)
         if found != sha256 and continued:
             # The part may have been of another file, or damaged: once more, from the beginning.
-            partial.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             found = wire.persist(f"cannot fetch {url}", attempt)
         if found != sha256:
-            partial.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise IntegrityError(f"{url} has other bytes than named: expected sha256 {sha256}, found {found}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         try:
-            os.link(partial, path)
+            os.link(part, path)
         except OSError:
-            with partial.open("rb") as source, path.open("xb") as target:  # another file system
+            with part.open("rb") as source, path.open("xb") as target:  # another file system
                 shutil.copyfileobj(source, target, BLOCK)
 
 
@@ -184,38 +184,38 @@ def _transfer(
     opened: Callable[[Mapping[str, str]], AbstractContextManager[Answer]],
     url: str,
     size: int | None,
-    partial: Path,
+    part: Path,
     meter: Meter,
 ) -> str:
-    """Reads into ``partial`` from where that ends; the hash of the whole. Unfinished if it breaks off."""
-    have = _size(partial)
+    """Reads into ``part`` from where that ends; the hash of the whole. Unfinished if it breaks off."""
+    have = _size(part)
     if size is not None and have >= size > 0:
         if have == size:
             meter.add(size)
-            return str(_hash(partial).hexdigest())
-        partial.unlink()
+            return str(_hash(part).hexdigest())
+        part.unlink()
         have = 0
     with opened({"Range": f"bytes={have}-"} if have else {}) as answer:
         if answer.status == 416 or (answer.status == 206 and _start(answer) != have):
-            partial.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise Unfinished("the server has another size than the part here")
         if answer.status == 404 and size is not None:
             raise Unfinished("the registry has it not")
-        if answer.status not in (200, 206) or (answer.status == 206 and not have):
+        if answer.status not in (200, 206):
             raise StoreUnreachable(f"cannot fetch {url}: status {answer.status}")
         if answer.status == 200:
             # A new file, not an emptied one: the bytes of the old one may be linked to elsewhere.
-            partial.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             have = 0
         total = have + answer.length if answer.length is not None else size
         if size is not None and total != size:
             raise Unfinished(f"the server declares {total:,} bytes, not {size:,}")
-        _check_room(partial.parent, 0 if total is None else total - have, have, url)
-        digest = _hash(partial) if have else hashlib.sha256()
+        _check_room(part.parent, 0 if total is None else total - have, have, url)
+        digest = _hash(part) if have else hashlib.sha256()
         meter.add(have)
         done = have
         try:
-            with partial.open("ab") as stream:
+            with part.open("ab") as stream:
                 for block in answer.blocks():
                     done += len(block)
                     if done > (LARGEST_BLOB if total is None else total):
@@ -231,7 +231,7 @@ def _transfer(
     return str(digest.hexdigest())
 
 
-def _largest_first(wanted: Mapping[Path, Descriptor]) -> list[tuple[Path, Descriptor]]:
+def _largest_first(wanted: Mapping[Path, Blob]) -> list[tuple[Path, Blob]]:
     return sorted(wanted.items(), key=lambda item: -item[1].size)
 
 
@@ -275,3 +275,19 @@ def _alone(path: Path) -> Iterator[None]:
                 yield
                 return
             # Another process had it, and removed it when it was done.
+
+
+def copy_blob(source: Path, target: Path, blob: Blob) -> None:
+    """Copies a blob, hashed on the way. IntegrityError if it has other bytes than its descriptor says."""
+    digest, size = hashlib.sha256(), 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with source.open("rb") as read, target.open("xb") as write:
+            while block := read.read(BLOCK):
+                digest.update(block)
+                size += len(block)
+                write.write(block)
+    except FileNotFoundError:
+        raise IntegrityError(f"the blob {blob.digest} is not at {source}") from None
+    if digest.hexdigest() != hex_of(blob.digest) or size != blob.size:
+        raise IntegrityError(f"{source} has other bytes than its name says")

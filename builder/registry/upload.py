@@ -14,9 +14,9 @@ from typing import BinaryIO
 from builder.errors import StoreUnreachable
 from builder.registry.auth import Access
 from builder.registry.client import Registry
-from builder.registry.documents import Descriptor
 from builder.registry.watch import BLOCK
 from builder.registry.wire import Answer, Unfinished, is_loopback, joined
+from builder.release.release import Blob
 
 SMALL = 1 << 20
 CHUNK = 64 << 20
@@ -28,7 +28,7 @@ class Upload:
     """Sends the blob at ``path``, whose bytes are known to be those of ``blob``. ``moved`` hears of bytes sent."""
 
     def __init__(
-        self, registry: Registry, repository: str, blob: Descriptor, path: Path, moved: Callable[[int], None]
+        self, registry: Registry, repository: str, blob: Blob, path: Path, moved: Callable[[int], None]
     ) -> None:
         self._registry, self._repository, self._blob, self._path, self._moved = registry, repository, blob, path, moved
         self._access = Access(repository, write=True)

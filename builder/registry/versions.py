@@ -120,7 +120,7 @@ def _bounds(found: re.Match[str], text: str) -> Iterator[tuple[str, Version]]:
     if found["pre"] and (not whole or parse_version(f"0.0.0-{found['pre']}") is None):
         raise _no_range(text)
     pre = tuple(found["pre"].split(".")) if found["pre"] else ()
-    low = Version(*(numbers + [0, 0, 0])[:3], pre)
+    low = _filled(numbers, pre)
     sign = found["sign"]
     if not numbers:
         if sign in ("<", ">"):
@@ -140,8 +140,13 @@ def _bounds(found: re.Match[str], text: str) -> Iterator[tuple[str, Version]]:
         yield ">=" if sign == ">" else "<", _next(numbers, len(numbers) - 1)
 
 
+def _filled(numbers: list[int], pre: tuple[str, ...] = ()) -> Version:
+    major, minor, patch = [*numbers, 0, 0, 0][:3]
+    return Version(major, minor, patch, pre)
+
+
 def _next(numbers: list[int], place: int) -> Version:
-    return Version(*[*numbers[:place], numbers[place] + 1, 0, 0, 0][:3])
+    return _filled([*numbers[:place], numbers[place] + 1])
 
 
 def _no_range(text: str) -> UsageError:

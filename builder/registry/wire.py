@@ -150,7 +150,11 @@ class Wire:
                 except _BROKEN as error:
                     raise self._broken(url, error, watched) from error
                 with response:
-                    if method in ("GET", "HEAD") and response.status_code in _REDIRECTS and "location" in response.headers:
+                    if (
+                        method in ("GET", "HEAD")
+                        and response.status_code in _REDIRECTS
+                        and "location" in response.headers
+                    ):
                         target = joined(url, response.headers["location"])
                         if origin(target) != origin(url):
                             sent.pop("Authorization", None)
@@ -167,19 +171,21 @@ class Wire:
     def _broken(self, url: str, error: Exception, watched: Exchange) -> Exception:
         if watched.late:
             return Unfinished("too slow")
-        if isinstance(error, (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError, OSError)) and not (
-            isinstance(error, requests.exceptions.InvalidURL)
-        ):
+        if isinstance(
+            error, (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError, OSError)
+        ) and not (isinstance(error, requests.exceptions.InvalidURL)):
             return Unfinished(reason(error))
         return StoreUnreachable(f"cannot reach {url}: {reason(error)}")
 
-    def persist(
-        self, what: str, attempt: Callable[[], Result], reached: Callable[[], int] = lambda: 0
-    ) -> Result:
+    def pause(self, seconds: float) -> None:
+        """Waits, as long as patience goes, or until it is stopped."""
+        pause(min(seconds * self.limits.first_wait, self.limits.longest_wait), self._stopped)
+
+    def persist(self, what: str, attempt: Callable[[], Result], reached: Callable[[], int] = lambda: 0) -> Result:
         """What ``attempt`` gives, tried again while it is Unfinished.
 
-        StoreUnreachable after ``limits.attempts`` attempts in which ``reached``, a number of bytes that never falls, did
-        not grow by ``limits.enough``.
+        StoreUnreachable after ``limits.attempts`` attempts in which ``reached``, a number of bytes that never falls,
+        did not grow by ``limits.enough``.
         """
         limits, number, mark = self.limits, 0, reached()
         while True:
@@ -254,7 +260,9 @@ def check_address(url: str) -> None:
     """StoreUnreachable unless what is sent to ``url`` is encrypted, or stays on this machine."""
     parts = urlsplit(url)
     if "@" in parts.netloc or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url))):
-        raise StoreUnreachable(f"{url[:200]} is not an https address", help="plain http is for this machine itself only")
+        raise StoreUnreachable(
+            f"{url[:200]} is not an https address", help="plain http is for this machine itself only"
+        )
 
 
 def reason(error: BaseException) -> str:
@@ -262,5 +270,7 @@ def reason(error: BaseException) -> str:
     text = str(error)
     for word in ("timed out", "refused", "reset", "resolve", "certificate verify failed"):
         if word in text:
-            return {"refused": "connection refused", "reset": "connection reset", "resolve": "no such host"}.get(word, word)
+            return {"refused": "connection refused", "reset": "connection reset", "resolve": "no such host"}.get(
+                word, word
+            )
     return text.splitlines()[0][:200] if text else type(error).__name__
