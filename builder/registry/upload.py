@@ -18,8 +18,6 @@ from builder.registry.watch import BLOCK
 from builder.registry.wire import Answer, Unfinished, is_loopback, joined
 from builder.release.release import Blob
 
-SMALL = 1 << 20
-CHUNK = 64 << 20
 _LARGEST_CHUNK = 1 << 30
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 
@@ -34,7 +32,7 @@ class Upload:
         self._access = Access(repository, write=True)
         self._location: str | None = None
         self._offset = self._furthest = 0
-        self._chunk = CHUNK
+        self._chunk = registry.wire.limits.chunk
 
     def run(self) -> None:
         """StoreUnreachable if the registry does not take it."""
@@ -47,7 +45,7 @@ class Upload:
             self._find_place()
         if self._location is None:
             self._begin()
-        if self._blob.size > SMALL:
+        if self._blob.size > self._registry.wire.limits.whole:
             while self._offset < self._blob.size:
                 self._send_chunk(stream)
         self._finish(stream)
@@ -57,7 +55,7 @@ class Upload:
         with self._registry.ask("POST", url, self._access, {"Content-Length": "0"}) as answer:
             if answer.status != 202 or "location" not in answer.headers:
                 raise self._registry.failed(f"cannot write to {self._repository}", answer)
-            self._chunk = max(CHUNK, _least_chunk(answer))
+            self._chunk = max(self._registry.wire.limits.chunk, _least_chunk(answer))
             self._follow(answer)
         self._go_to(0)
 

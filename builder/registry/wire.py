@@ -45,6 +45,9 @@ class Limits:
     longest_wait: float = 30.0
     enough: int = 1 << 20
     """Bytes of progress after which the attempts are counted from the first again."""
+    whole: int = 1 << 20
+    """Bytes of the largest blob that is sent in one piece; larger ones go in pieces of ``chunk`` bytes."""
+    chunk: int = 64 << 20
 
 
 class Unfinished(Exception):
