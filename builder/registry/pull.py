@@ -113,48 +113,34 @@ def copying(layout: Layout) -> Iterator[Fetch]:
 
 def into_layout(offer: Offer, layout: Layout, fetch: Fetch) -> bool:
     """Adds the release to ``layout``, which then has all of it or, after an error, nothing; whether it is new."""
-    made = not layout.root.exists()
-    try:
-        with _scratch_in(layout.root) as scratch:
-            missing = [blob for blob in offer.blobs if not _is_there(layout.blob_path(blob.digest), blob)]
-            staged = {scratch / hex_of(blob.digest): blob for blob in missing}
-            fetch(staged)
-            attached = [(item.manifest, item.config, item.data) for item in offer.attached]
-            _, new = layout.accept(offer.manifest, {blob.digest: path for path, blob in staged.items()}, attached)
-            return new
-    except BaseException:
-        if made:
-            shutil.rmtree(layout.root, ignore_errors=True)
-        raise
+    with _cleared(layout.root), _scratch_in(layout.root) as scratch:
+        missing = [blob for blob in offer.blobs if not _is_there(layout.blob_path(blob.digest), blob)]
+        staged = {scratch / hex_of(blob.digest): blob for blob in missing}
+        fetch(staged)
+        attached = [(item.manifest, item.config, item.data) for item in offer.attached]
+        _, new = layout.accept(offer.manifest, {blob.digest: path for path, blob in staged.items()}, attached)
+        return new
 
 
 def into_folder(offer: Offer, folder: Path, fetch: Fetch, only: Collection[str] | None = None) -> list[Path]:
-    """Writes the files of the release, or ``only`` some, into ``folder``; their paths, in order."""
+    """Writes the files of the release, or ``only`` some, into ``folder``, all or none; their paths, in order."""
     files = {title: Blob(*file) for title, file in offer.release.files.items() if only is None or title in only}
     if only is not None and (missing := sorted(set(only) - set(files))):
         raise IntegrityError(f"{offer.where}: {offer.release.ref} has no {', '.join(missing)}")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
     above = folder.absolute().parent
-    made = [parent for parent in (above, *above.parents) if not parent.exists()]
-    try:
-        with _scratch_in(above) as scratch:
-            stage = scratch / "files"
-            first: dict[Digest, str] = {}
-            for title, blob in files.items():
-                first.setdefault(blob.digest, title)
-            fetch({stage / title: files[title] for title in first.values()})
-            for title, blob in files.items():
-                path = stage / title
-                if not path.exists():
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    copy_blob(stage / first[blob.digest], path, blob)
-            place(stage, folder)
-    except BaseException:
-        for parent in made:
-            with suppress(OSError):
-                parent.rmdir()
-        raise
+    with _cleared(above), _scratch_in(above) as scratch:
+        stage = scratch / "files"
+        first: dict[Digest, str] = {}
+        for title, blob in files.items():
+            first.setdefault(blob.digest, title)
+        fetch({stage / title: files[title] for title in first.values()})
+        for title, blob in files.items():
+            path = stage / title
+            if not path.exists():
+                copy_blob(stage / first[blob.digest], path, blob)
+        place(stage, folder)
     return [folder / title for title in sorted(files)]
 
 
@@ -163,6 +149,21 @@ def _is_there(path: Path, blob: Blob) -> bool:
         return path.stat().st_size == blob.size and digest_file(path) == blob.digest
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def _cleared(folder: Path) -> Iterator[None]:
+    """After an error, ``folder`` and those above it are gone if they were not there before."""
+    made = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
+    try:
+        yield
+    except BaseException:
+        if made:
+            shutil.rmtree(made[0], ignore_errors=True)
+        for each in made[1:]:
+            with suppress(OSError):
+                each.rmdir()
+        raise
 
 
 @contextmanager

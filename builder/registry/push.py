@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import tempfile
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from builder.release.document import INDEX_TYPE, MANIFEST_TYPE, attachment_entry
 from builder.release.layout import Layout
 from builder.release.release import LARGEST_DOCUMENT, Blob, parse_referrers
 
-_ROUNDS = 6
+_ROUNDS = 8
+_PATIENCE = 4.0
+_LEAST_PAUSE = 0.1
 
 
 def target_of(reference: Remote, offer: Offer) -> Remote:
@@ -99,26 +101,30 @@ def _attach(registry: Registry, repository: str, offer: Offer, emit: Emit) -> No
     _list(registry, repository, referrers_tag(offer.release.digest), entries)
 
 
-def _list(
-    registry: Registry,
-    repository: str,
-    tag: str,
-    entries: dict[Digest, dict[str, Any]],
-    chance: Callable[[], float] = random.random,
-) -> None:
-    """Adds ``entries`` to the index at ``tag``. Two who do so at once both read it again, until both are in it."""
-    for number in range(_ROUNDS):
+def _list(registry: Registry, repository: str, tag: str, entries: dict[Digest, dict[str, Any]]) -> None:
+    """Adds ``entries`` to the index at ``tag``.
+
+    A registry has no way to write only what nobody else wrote meanwhile. So the index is read again, at once and after
+    several times as long as reading and writing took: of two who write at once, the later undoes the earlier within
+    that time, and both notice.
+    """
+    written = 0.0
+    for _ in range(_ROUNDS):
+        begun = time.monotonic()
         known = _listed(registry, repository, tag)
         if known.keys() >= entries.keys():
-            return
+            if not written:
+                return
+            registry.wire.pause(max(_LEAST_PAUSE, _PATIENCE * written))
+            known = _listed(registry, repository, tag)
+            if known.keys() >= entries.keys():
+                return
         index = referrers_document([*known.values(), *(entry for key, entry in entries.items() if key not in known)])
         if len(index) > LARGEST_DOCUMENT:
             raise StoreUnreachable(f"{repository}:{tag} would be larger than registries allow")
         registry.put_manifest(repository, tag, index, INDEX_TYPE)
-        if number:
-            registry.wire.pause(chance() * 2**number)
-    if _listed(registry, repository, tag).keys() < entries.keys():
-        raise StoreUnreachable(f"{repository}:{tag} does not keep what is written to it", help="push again")
+        written = max(written, time.monotonic() - begun) * random.uniform(1.0, 1.5)
+    raise StoreUnreachable(f"{repository}:{tag} does not keep what is written to it", help="push again")
 
 
 def _listed(registry: Registry, repository: str, tag: str) -> dict[Digest, dict[str, Any]]:

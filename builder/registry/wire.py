@@ -182,7 +182,7 @@ class Wire:
 
     def pause(self, seconds: float) -> None:
         """Waits, as long as patience goes, or until it is stopped."""
-        pause(min(seconds * self.limits.first_wait, self.limits.longest_wait), self._stopped)
+        pause(min(seconds, self.limits.longest_wait), self._stopped)
 
     def persist(self, what: str, attempt: Callable[[], Result], reached: Callable[[], int] = lambda: 0) -> Result:
         """What ``attempt`` gives, tried again while it is Unfinished.

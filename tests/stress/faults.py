@@ -14,7 +14,6 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ IMPATIENT = Limits(
     enough=20_000, whole=5000, chunk=20_000,
 )  # fmt: skip
 PATIENT = Limits(first_wait=0.01)
+LONGEST_SECONDS = 120.0
 
 
 def ignore(kind: str, detail: Any) -> None:
@@ -73,14 +73,14 @@ class Faults:
     def _pull(self, name: str, schedule: Schedule) -> Outcome:
         place = self.folder / name
         into = "folder" if schedule.chance.random() < 0.5 else "layout"
-        with _outcome(f"pull into a {into}", schedule) as told:
-            with FaultProxy(self.registry.host, schedule) as proxy, _asking(proxy.host) as registry:
-                offer = find(registry, Remote(proxy.host, "good/raccoon", "1.0.0"))
-                with fetching(registry, "good/raccoon", self.folder / "cache" / name, ignore) as fetch:
-                    if into == "folder":
-                        into_folder(offer, place / "app", fetch)
-                    else:
-                        into_layout(offer, Layout(place / "app"), fetch)
+        told = _Told(f"pull into a {into}", schedule)
+        with told, FaultProxy(self.registry.host, schedule) as proxy, _asking(proxy.host) as registry:
+            offer = find(registry, Remote(proxy.host, "good/raccoon", "1.0.0"))
+            with fetching(registry, "good/raccoon", self.folder / "cache" / name, ignore) as fetch:
+                if into == "folder":
+                    into_folder(offer, place / "app", fetch)
+                else:
+                    into_layout(offer, Layout(place / "app"), fetch)
         if told.result == "done":
             told.wrong = told.wrong or self._differs(into, place / "app")
         elif place.exists():
@@ -94,7 +94,6 @@ class Faults:
             left = [path.name for path in place.iterdir() if path.name.startswith(".pull")]
             if left:
                 return f"left {left}"
-            # Attachments may be missing only if the registry denied that there are any.
             return None if found == self.expected else "the layout has other bytes"
         files = {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
         return None if files == expected["files"] else "the folder has other bytes"
@@ -103,10 +102,10 @@ class Faults:
         repository = f"{name}/raccoon"
         if taken:  # the version is there already, with another digest
             self._push(self.other, repository)
-        with _outcome("push to a taken version" if taken else "push", schedule) as told:
-            with FaultProxy(self.registry.host, schedule) as proxy, _asking(proxy.host) as registry:
-                target = Remote(proxy.host, repository, "1.0.0")
-                push(self.layout, offer_in(self.layout, self.release), target, registry, ignore)
+        told = _Told("push to a taken version" if taken else "push", schedule)
+        with told, FaultProxy(self.registry.host, schedule) as proxy, _asking(proxy.host) as registry:
+            target = Remote(proxy.host, repository, "1.0.0")
+            push(self.layout, offer_in(self.layout, self.release), target, registry, ignore)
         source = self.other if taken else self.layout
         (release,) = source.releases()
         with Registry(self.registry.host, lookup=anonymous, limits=PATIENT) as registry:
@@ -118,7 +117,7 @@ class Faults:
             return told.outcome()
         if told.result != "done":
             self._push(self.layout, repository)  # whatever was left, a push that is let through succeeds
-        if (found := self._pulled(repository, name)) != self.expected:
+        if self._pulled(repository, name) != self.expected:
             told.wrong = told.wrong or "the registry has other bytes, or lacks attachments"
         return told.outcome()
 
@@ -138,29 +137,27 @@ class Faults:
 
 
 class _Told:
-    def __init__(self, what: str, schedule: Schedule) -> None:
-        self.what, self.schedule = what, schedule
-        self.result, self.wrong = "done", None
+    """A context manager that takes errors as results."""
 
-    result: str
-    wrong: str | None
+    def __init__(self, what: str, schedule: Schedule) -> None:
+        self.what, self.schedule, self.result = what, schedule, "done"
+        self.wrong: str | None = None
+
+    def __enter__(self) -> _Told:
+        self._begun = time.monotonic()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, (IntegrityError, StoreUnreachable)):
+            self.result = f"exit {error.exit_status}"
+        elif isinstance(error, Exception):
+            self.result, self.wrong = "traceback", "".join(traceback.format_exception(error))
+        if time.monotonic() - self._begun > LONGEST_SECONDS:
+            self.wrong = self.wrong or f"it took more than {LONGEST_SECONDS:g} s"
+        return error is None or isinstance(error, Exception)
 
     def outcome(self) -> Outcome:
         return Outcome(self.what, self.result, self.schedule.done, self.wrong)
-
-
-@contextmanager
-def _outcome(what: str, schedule: Schedule) -> Iterator[_Told]:
-    told = _Told(what, schedule)
-    begun = time.monotonic()
-    try:
-        yield told
-    except (IntegrityError, StoreUnreachable) as error:
-        told.result = f"exit {error.exit_status}"
-    except Exception:
-        told.result, told.wrong = "traceback", traceback.format_exc()
-    if time.monotonic() - begun > 60:
-        told.wrong = told.wrong or "it took more than a minute"
 
 
 def _asking(host: str) -> Registry:
