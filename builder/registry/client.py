@@ -109,6 +109,21 @@ class Registry:
 
         return self.persist(f"cannot read {url}", attempt)
 
+    def tagged(self, repository: str, tag: str) -> bytes | None:
+        """The manifest or index of ``tag``; None only if the list of tags agrees that there is none.
+
+        StoreUnreachable if the two contradict each other, also when asked again.
+        """
+        for _ in range(self.wire.limits.attempts):
+            data = self.manifest(repository, tag)
+            if data is not None or tag not in self.tags(repository):
+                return data
+            self.wire.pause(self.wire.limits.first_wait)  # somebody may have written it between the two
+        raise StoreUnreachable(
+            f"{self.host}/{repository}:{tag} is listed and cannot be read",
+            help="try again; the registry may be damaged",
+        )
+
     def put_manifest(self, repository: str, reference: str, data: bytes, media_type: str) -> None:
         """Writes a manifest or index under its digest or a tag."""
         url, digest = self.url(repository, "manifests", reference), digest_bytes(data)

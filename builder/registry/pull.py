@@ -67,10 +67,8 @@ def _known(registry: Registry, repository: str) -> str:
 def _attached(registry: Registry, repository: str, release: Release) -> Iterator[Attached]:
     """What refers to the release: by the API, and by the tag that stands in for it, as far as the registry has them."""
     tag = referrers_tag(release.digest)
-    index = registry.manifest(repository, tag)
     by_api = registry.referrers(repository, release.digest)
-    if index is None and by_api is None and tag in registry.tags(repository):
-        raise StoreUnreachable(f"{repository}:{tag} is listed and cannot be read", help="try again")
+    index = registry.tagged(repository, tag) if by_api is None else registry.manifest(repository, tag)
     found = {blob.digest: blob for blob in [*(by_api or []), *(parse_referrers(index) if index is not None else [])]}
     if len(found) > MOST_ATTACHED:
         raise IntegrityError(f"{repository}: more than {MOST_ATTACHED} attachments to {release.ref}")

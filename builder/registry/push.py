@@ -67,13 +67,8 @@ def push(layout: Layout, offer: Offer, target: Remote, registry: Registry, emit:
 
 def check_tag(registry: Registry, target: Remote, digest: Digest) -> bool:
     """Whether the version is there already. IntegrityError if it is there with another digest."""
-    tag = str(target.tag)
-    data = registry.manifest(target.repository, tag)
+    data = registry.tagged(target.repository, str(target.tag))
     if data is None:
-        if tag in registry.tags(target.repository):
-            raise StoreUnreachable(
-                f"{target} is listed and cannot be read", help="try again; its registry may be damaged"
-            )
         return False
     if (found := digest_bytes(data)) != digest:
         raise IntegrityError(
@@ -128,10 +123,8 @@ def _list(registry: Registry, repository: str, tag: str, entries: dict[Digest, d
 
 
 def _listed(registry: Registry, repository: str, tag: str) -> dict[Digest, dict[str, Any]]:
-    data = registry.manifest(repository, tag)
+    data = registry.tagged(repository, tag)
     if data is None:
-        if tag in registry.tags(repository):
-            raise StoreUnreachable(f"{repository}:{tag} is listed and cannot be read", help="push again")
         return {}
     parse_referrers(data)  # refuses what is no index
     return {entry["digest"]: entry for entry in json.loads(data)["manifests"]}
