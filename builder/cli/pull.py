@@ -1,25 +1,82 @@
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from builder.cli.options import DEFAULT_RELEASES, ReleaseFolder, ReleaseRef
+from builder.cli.options import DEFAULT_RELEASES, Progress, ReleaseFolder, one_of
+from builder.errors import UsageError
+
+if TYPE_CHECKING:
+    from builder.registry.offer import Offer
+
+PARTS = {"model": ("model.tflite", "labels.txt", "metadata.json")}
+"""What ``--only`` may name: titles of files."""
 
 
 def pull(
-    release: ReleaseRef,
-    folder: Annotated[Path, typer.Argument(help="The folder to write the files to.")],
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF", help="name[@version], host/repository[:version], …@^1.2, …@sha256:…, or ./folder:name."
+        ),
+    ],
+    folder: Annotated[
+        Path | None, typer.Argument(help="The folder to write the files to; without it, the local releases get it.")
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A variant of the family, such as int8: the release REF-NAME.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="model: just model.tflite, labels.txt and metadata.json.")] = None,
     releases: ReleaseFolder = DEFAULT_RELEASES,
+    progress: Progress = "auto",
 ) -> None:
-    """Write the files of a release into a folder, each checked against its digest.
+    """Get a release from a registry, a layout or the local releases; every byte is checked.
 
-    Example: tinsmith pull shapes@1.0.0 app/models/shapes
+    The folder gets all of the files or none. Without a folder, the release and what is attached to it are added to the
+    local releases.
+
+    Example: tinsmith pull registry.example.org/models/shapes@^1.2 app/models/shapes --only model
     """
+    from builder.cli.load import reporter
+    from builder.registry.client import Registry
+    from builder.registry.offer import find_in
+    from builder.registry.pull import copying, fetching, find, into_folder, into_layout
+    from builder.registry.reference import Folder, Remote, is_reference, parse_reference, parse_release, variant_of
     from builder.release.layout import Layout
-    from builder.release.make import pull as pull_files
+    from builder.settings import cache_folder
 
+    if only is not None:
+        one_of("--only", only, tuple(PARTS))
+    reference = parse_reference(ref) if is_reference(ref) else parse_release(ref)
+    if variant is not None:
+        reference = variant_of(reference, variant)
     layout = Layout(releases)
-    for path in pull_files(layout, layout.find(release), folder):
-        print(path)
+    with ExitStack() as stack:
+        emit = stack.enter_context(reporter(progress))
+        if isinstance(reference, Remote):
+            registry = stack.enter_context(Registry(reference.host))
+            offer = find(registry, reference)
+            fetching_from = fetching(registry, reference.repository, cache_folder() / "downloads", emit)
+        else:
+            source = Layout(reference.path) if isinstance(reference, Folder) else layout
+            if folder is None and not isinstance(reference, Folder):
+                raise UsageError(f"{ref} is in {releases} already", help="say the folder to write its files to")
+            offer = find_in(source, reference.name or None, reference.which)
+            fetching_from = copying(source)
+        if folder is None and only is not None:
+            raise UsageError("--only writes files to a folder, and none is said", help=f"tinsmith pull {ref} FOLDER")
+        admit(offer)
+        with fetching_from as fetch:
+            if folder is None:
+                into_layout(offer, layout, fetch)
+                print(f"{offer.release.ref}  {offer.release.digest}")
+                return
+            for path in into_folder(offer, folder, fetch, PARTS[only] if only is not None else None):
+                print(path)
+
+
+def admit(offer: Offer) -> None:
+    """Called before anything is written for the user: raises (exit 7) if ``offer`` is not to be trusted."""

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,8 @@ class Layout:
                     return known, False
             for data in (*files.values(), config, document):
                 self._write(data)
-            self._tag(f"{name}:{version}", {**_described(MANIFEST_TYPE, document), "artifactType": ARTIFACT_TYPE})
+            entry = {**_described(MANIFEST_TYPE, document), "artifactType": ARTIFACT_TYPE}
+            self._tag({f"{name}:{version}": entry})
         return made, True
 
     def attach(self, release: Release, artifact_type: str, title: str, data: bytes) -> Attachment:
@@ -134,13 +135,9 @@ class Layout:
             if made.manifest not in entries:
                 for content in (EMPTY, data, document):
                     self._write(content)
-                known = [
-                    attachment_entry(self._read(item.manifest), item.artifact_type, item.title)
-                    for item in entries.values()
-                ]
-                index = referrers_document([*known, attachment_entry(document, artifact_type, title)])
+                index = self._referrers_with(release, [document])
                 self._write(index)
-                self._tag(referrers_tag(release.digest), _described(INDEX_TYPE, index))
+                self._tag({referrers_tag(release.digest): _described(INDEX_TYPE, index)})
         return made
 
     def put(self, tag: str, document: bytes, artifact_type: str, contents: Iterable[bytes]) -> None:
@@ -148,7 +145,52 @@ class Layout:
         with self._locked():
             for data in (*contents, document):
                 self._write(data)
-            self._tag(tag, {**_described(MANIFEST_TYPE, document), "artifactType": artifact_type})
+            self._tag({tag: {**_described(MANIFEST_TYPE, document), "artifactType": artifact_type}})
+
+    def accept(
+        self, document: bytes, blobs: Mapping[Digest, Path], attached: Sequence[Sequence[bytes]] = ()
+    ) -> tuple[Release, bool]:
+        """Adds a release that was made elsewhere, byte for byte, and says whether it is new.
+
+        ``document`` is its OCI manifest; ``blobs``, checked by the caller, are moved here from where they lie; of each
+        of ``attached`` the first is the OCI manifest, the others its blobs. All of it appears or nothing. The same
+        name and version with another digest is an IntegrityError (exit 7).
+        """
+        made = parse_release(document)
+        with self._locked():
+            known = next((item for item in self.releases() if item.ref == made.ref), None)
+            if known is not None and known.digest != made.digest:
+                raise _other_bytes(known, made)
+            written: list[Path] = []
+            try:
+                for digest, path in blobs.items():
+                    written += _move(path, self.blob_path(digest))
+                for data in (document, *(data for item in attached for data in item)):
+                    written += self._write(data)
+                tags = {
+                    f"{made.name}:{made.version}": {
+                        **_described(MANIFEST_TYPE, document),
+                        "artifactType": ARTIFACT_TYPE,
+                    }
+                }
+                if attached:
+                    index = self._referrers_with(made, [manifest for manifest, *_ in attached])
+                    written += self._write(index)
+                    tags[referrers_tag(made.digest)] = _described(INDEX_TYPE, index)
+                self._tag(tags)
+            except BaseException:
+                for path in written:
+                    path.unlink(missing_ok=True)
+                raise
+        return made, known is None
+
+    def _referrers_with(self, release: Release, manifests: Sequence[bytes]) -> bytes:
+        """The index of the release's referrers with ``manifests`` among them."""
+        listed = {item.manifest: item for item in self.attachments(release)}
+        listed |= {item.manifest: item for item in (parse_attachment(data, release.digest) for data in manifests)}
+        return referrers_document(
+            [attachment_entry(self._read(item.manifest), item.artifact_type, item.title) for item in listed.values()]
+        )
 
     def _release(self, entry: Mapping[str, Any]) -> Release:
         release = parse_release(self.blob(Blob(parse_digest(entry["digest"]), entry["size"])))
@@ -165,16 +207,19 @@ class Layout:
     def _read(self, digest: Digest) -> bytes:
         return self.blob(Blob(digest, self.blob_path(digest).stat().st_size))
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> list[Path]:
+        """Writes a blob; its path if it is new."""
         path = self.blob_path(digest_bytes(data))
-        if not path.exists() or path.read_bytes() != data:
+        new = not path.exists()
+        if new or path.read_bytes() != data:
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, data)
+        return [path] if new else []
 
-    def _tag(self, tag: str, entry: Mapping[str, Any]) -> None:
-        """Points ``tag`` to ``entry`` in ``index.json``; the lock must be held."""
-        kept = [item for item in self._index() if (item.get("annotations") or {}).get(REF_NAME) != tag]
-        manifests = [*kept, {**entry, "annotations": {REF_NAME: tag}}]
+    def _tag(self, tags: Mapping[str, Mapping[str, Any]]) -> None:
+        """Points each of ``tags`` to its entry in ``index.json``, all at once; the lock must be held."""
+        kept = [item for item in self._index() if (item.get("annotations") or {}).get(REF_NAME) not in tags]
+        manifests = [*kept, *({**entry, "annotations": {REF_NAME: tag}} for tag, entry in tags.items())]
         _replace(self.root / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
         index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
         _replace(self.root / "index.json", canonical_json(index))
@@ -226,6 +271,17 @@ def _other_bytes(known: Release, made: Release) -> IntegrityError:
         help="a released version never changes: raise 'version' in the manifest",
         code="immutable",
     )
+
+
+def _move(source: Path, target: Path) -> list[Path]:
+    """Moves a blob to its place, durably; the place if it is new."""
+    new = not target.exists()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as stream:
+        os.fsync(stream.fileno())
+    source.chmod(0o644)
+    source.replace(target)
+    return [target] if new else []
 
 
 def _replace(path: Path, data: bytes) -> None:

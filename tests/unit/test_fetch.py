@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 
 from builder.errors import DatasetError, IntegrityError, StoreUnreachable
-from builder.fetch import fetch, http
+from builder.fetch import fetch
 from builder.fetch.archive import extract
 from builder.fetch.download import download
 from builder.lock.content import dataset_digest
 from builder.lock.globs import counts
 from builder.manifest.datasource import Source
+from builder.registry import wire
 
 DATA = bytes(range(256)) * 8192
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -84,8 +85,7 @@ def cut_then_ranges(handler: BaseHTTPRequestHandler, count: int) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(http.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(http.persist, "__defaults__", (lambda seconds: None,))
+    monkeypatch.setattr(wire, "pause", lambda seconds, stopped: None)
     running = Server()
     yield running
     running.http.shutdown()

@@ -1,0 +1,129 @@
+"""A release as a registry or a layout offers it, before its files are fetched: the OCI manifest and what is attached.
+
+Who pulls decides on it (``Admit``) before a byte is written for them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from builder.digest import Digest, digest_bytes, parse_digest
+from builder.errors import IntegrityError, UsageError
+from builder.registry.reference import Named
+from builder.registry.versions import Version, parse_version
+from builder.release.document import EMPTY, MANIFEST_TYPE
+from builder.release.layout import Layout
+from builder.release.release import Attachment, Blob, Release, parse_attachment
+
+T = TypeVar("T")
+
+LARGEST_ATTACHED = 32 << 20
+MOST_ATTACHED = 256
+
+
+@dataclass(frozen=True)
+class Attached:
+    """An attachment with its bytes; ``manifest`` is its OCI manifest, ``config`` the blob that this names."""
+
+    attachment: Attachment
+    manifest: bytes
+    config: bytes
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Offer:
+    """``manifest`` is the release's OCI manifest; ``where`` is how a user would name its place."""
+
+    where: str
+    release: Release
+    manifest: bytes
+    attached: tuple[Attached, ...] = ()
+
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """The files and the config, each once."""
+        return tuple(dict.fromkeys((*(Blob(*file) for file in self.release.files.values()), self.release.config)))
+
+
+Admit = Callable[[Offer], None]
+"""Raises what is to be raised (exit 7) if a release is not to be trusted."""
+
+
+def read_attached(manifest: bytes, subject: Digest, read: Callable[[Blob], bytes], where: str) -> Attached | None:
+    """The attachment with this OCI manifest; None if it is of a kind that tinsmith does not attach.
+
+    IntegrityError if it belongs to something else than ``subject``, or is larger than attachments are.
+    """
+    try:
+        attachment = parse_attachment(manifest, subject)
+    except IntegrityError:
+        if _subject(manifest) == subject:
+            return None
+        raise
+    config = json.loads(manifest).get("config")
+    try:
+        described = Blob(parse_digest(config["digest"]), int(config["size"]))
+    except (TypeError, KeyError, ValueError) as error:
+        raise IntegrityError(f"{where}: the attachment {attachment.manifest} has no config") from error
+    if max(attachment.size, described.size) > LARGEST_ATTACHED:
+        raise IntegrityError(f"{where}: {attachment.title} is attached and larger than {LARGEST_ATTACHED:,} bytes")
+    empty = described == Blob(digest_bytes(EMPTY), len(EMPTY))
+    data = read(Blob(attachment.digest, attachment.size))
+    return Attached(attachment, manifest, EMPTY if empty else read(described), data)
+
+
+def _subject(manifest: bytes) -> object:
+    try:
+        document = json.loads(manifest)
+        return document["subject"]["digest"] if document["mediaType"] == MANIFEST_TYPE else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def offer_in(layout: Layout, release: Release) -> Offer:
+    """A release of a layout, with what is attached. IntegrityError if any of it is damaged."""
+    attached = []
+    for attachment in layout.attachments(release):
+        manifest = layout.blob(Blob(attachment.manifest, _size(layout.blob_path(attachment.manifest))))
+        found = read_attached(manifest, release.digest, layout.blob, str(layout.root))
+        if found is not None:
+            attached.append(found)
+    return Offer(str(layout.root), release, layout.blob(Blob(release.digest, release.size)), tuple(attached))
+
+
+def find_in(layout: Layout, name: str | None, which: Named) -> Offer:
+    """The release of a layout that is meant; without a name, of the only name there. UsageError if there is none."""
+    releases = layout.releases()
+    if which.digest is not None:
+        return offer_in(layout, layout.find(which.digest))
+    if name is None:
+        names = sorted({release.name for release in releases})
+        if len(names) != 1:
+            raise UsageError(
+                f"{layout.root} has releases of {len(names)} names, and none is said",
+                help="say which: " + (", ".join(f"{layout.root}:{each}" for each in names[:10]) or "it is empty"),
+            )
+        (name,) = names
+    if which.versions is None:
+        return offer_in(layout, layout.find(name))
+    known = by_version([(release.version, release) for release in releases if release.name == name])
+    best = which.versions.best(known)
+    return offer_in(layout, known[best] if best is not None else layout.find(f"{name}@{which.versions.text}"))
+
+
+def by_version(named: Sequence[tuple[str, T]]) -> Mapping[Version, T]:
+    """What is called by a semantic version, by that."""
+    found = ((parse_version(text), item) for text, item in named)
+    return {version: item for version, item in found if version is not None}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
