@@ -3,7 +3,8 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,8 @@ def renew(ref: Place, key: Key = None, expires: Expires = 90, releases: ReleaseF
     Example: tinsmith index renew shapes --key keys/team.key
     """
     signing = required_key(key)
-    _print(_publish(_place(ref, releases), _listing(ref, releases, signing), signing, expires))
+    with _place(ref, releases) as place:
+        _print(publish(place, _listing(ref, releases, signing), signing, datetime.timedelta(days=expires)))
 
 
 @index.command("revoke")
@@ -52,7 +54,9 @@ def revoke(
     """
     from builder.trust.index import revoking
 
-    _print(_publish(_place(ref, releases), lambda found: revoking(found, version, reason), required_key(key), expires))
+    signing, lifetime = required_key(key), datetime.timedelta(days=expires)
+    with _place(ref, releases) as place:
+        _print(publish(place, lambda found: revoking(found, version, reason), signing, lifetime))
 
 
 @index.command("show")
@@ -63,8 +67,8 @@ def show(ref: Place, releases: ReleaseFolder = DEFAULT_RELEASES, as_json: Json =
     """
     from builder.trust.index import open_index
 
-    place = _place(ref, releases)
-    trusted, data = _trusted(place), place.read()
+    with _place(ref, releases) as place:
+        trusted, data = _trusted(place), place.read()
     if data is None:
         raise UsageError(f"{ref} has no signed index", help=f"tinsmith index renew {ref}")
     if not trusted:
@@ -76,14 +80,28 @@ def show(ref: Place, releases: ReleaseFolder = DEFAULT_RELEASES, as_json: Json =
         _print(found)
 
 
-def _place(ref: str, releases: Path) -> IndexPlace:
+@contextmanager
+def _place(ref: str, releases: Path) -> Iterator[IndexPlace]:
     """Where the index lies that ``ref`` means."""
+    from builder.cli.load import reporter
+    from builder.registry.client import Registry
+    from builder.registry.index import RegistryIndex
+    from builder.registry.reference import Remote, is_reference, parse_reference
     from builder.release.layout import Layout
     from builder.release.versions import LayoutIndex
 
-    if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", ref):
-        return LayoutIndex(Layout(releases), ref)
-    raise UsageError(f"{ref!r} names no releases", help="the name of releases in the layout: shapes")
+    if not is_reference(ref):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", ref):
+            raise UsageError(f"{ref!r} names no releases", help="host/repository, or a name in the layout: shapes")
+        yield LayoutIndex(Layout(releases), ref)
+        return
+    remote = parse_reference(ref)
+    if not isinstance(remote, Remote) or remote.tag or remote.which.digest or remote.which.versions:
+        raise UsageError(
+            f"{ref!r} names no repository of releases", help="host/repository; of a layout: NAME --releases FOLDER"
+        )
+    with Registry(remote.host) as registry, reporter("quiet") as emit:
+        yield RegistryIndex(registry, remote, emit)
 
 
 def _listing(ref: str, releases: Path, key: SigningKey) -> Callable[[Index], Index]:
@@ -95,13 +113,15 @@ def _listing(ref: str, releases: Path, key: SigningKey) -> Callable[[Index], Ind
     return (lambda found: listing_all(found, layout, key.public)) if "/" not in ref else (lambda found: found)
 
 
-def _publish(place: IndexPlace, change: Callable[[Index], Index], key: SigningKey, days: int) -> Index:
+def publish(
+    place: IndexPlace, change: Callable[[Index], Index], key: SigningKey, lifetime: datetime.timedelta
+) -> Index:
+    """Changes the index at ``place``; see ``builder.trust.publish``."""
     from builder.settings import state_folder
     from builder.trust.memory import Memory
     from builder.trust.publish import publish
 
     now = datetime.datetime.now(datetime.UTC)
-    lifetime = datetime.timedelta(days=days)
     return publish(place, change, key, _trusted(place), Memory(state_folder()), now, lifetime=lifetime)
 
 

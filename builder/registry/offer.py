@@ -1,12 +1,12 @@
 """A release as a registry or a layout offers it, before its files are fetched: the OCI manifest and what is attached.
 
-Who pulls decides on it (``Admit``) before a byte is written for them.
+Who pulls decides on it (gate.py) before a byte is written for them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -48,10 +48,6 @@ class Offer:
     def blobs(self) -> tuple[Blob, ...]:
         """The files and the config, each once."""
         return tuple(dict.fromkeys((*(Blob(*file) for file in self.release.files.values()), self.release.config)))
-
-
-Admit = Callable[[Offer], None]
-"""Raises what is to be raised (exit 7) if a release is not to be trusted."""
 
 
 def read_attached(manifest: bytes, subject: Digest, read: Callable[[Blob], bytes], where: str) -> Attached | None:
@@ -96,22 +92,32 @@ def offer_in(layout: Layout, release: Release) -> Offer:
     return Offer(str(layout.root), release, layout.blob(Blob(release.digest, release.size)), tuple(attached))
 
 
-def find_in(layout: Layout, name: str | None, which: Named) -> Offer:
-    """The release of a layout that is meant; without a name, of the only name there. UsageError if there is none."""
-    releases = layout.releases()
+def name_in(layout: Layout, name: str | None, which: Named) -> str:
+    """``name``, or without one that of the digest's release or the only name there. UsageError if that says nothing."""
+    if name:
+        return name
+    if which.digest is not None:
+        return layout.find(which.digest).name
+    names = sorted({release.name for release in layout.releases()})
+    if len(names) != 1:
+        raise UsageError(
+            f"{layout.root} has releases of {len(names)} names, and none is said",
+            help="say which: " + (", ".join(f"{layout.root}:{each}" for each in names[:10]) or "it is empty"),
+        )
+    return names[0]
+
+
+def find_in(layout: Layout, name: str, which: Named, usable: Collection[str] | None = None) -> Offer:
+    """The release of a layout that is meant; ``usable`` are the versions to choose from, None for all there.
+
+    UsageError if there is none.
+    """
     if which.digest is not None:
         return offer_in(layout, layout.find(which.digest))
-    if name is None:
-        names = sorted({release.name for release in releases})
-        if len(names) != 1:
-            raise UsageError(
-                f"{layout.root} has releases of {len(names)} names, and none is said",
-                help="say which: " + (", ".join(f"{layout.root}:{each}" for each in names[:10]) or "it is empty"),
-            )
-        (name,) = names
+    releases = [item for item in layout.releases() if item.name == name and (usable is None or item.version in usable)]
     if which.versions is None:
-        return offer_in(layout, layout.find(name))
-    known = by_version([(release.version, release) for release in releases if release.name == name])
+        return offer_in(layout, releases[-1] if releases else layout.find(f"{name}@{usable or ''}"))
+    known = by_version([(release.version, release) for release in releases])
     best = which.versions.best(known)
     return offer_in(layout, known[best] if best is not None else layout.find(f"{name}@{which.versions.text}"))
 

@@ -24,14 +24,15 @@ Fetch = Callable[[Mapping[Path, Blob]], None]
 """Writes blobs to paths, each checked, or raises."""
 
 
-def find(registry: Registry, reference: Remote) -> Offer:
+def find(registry: Registry, reference: Remote, usable: Collection[str] | None = None) -> Offer:
     """The release that ``reference`` means, with its attachments.
 
+    ``usable``: the versions that a range is chosen from; None for those that the registry lists.
     StoreUnreachable (exit 8) if there is none such or it cannot be had; IntegrityError (exit 7) if what comes is not
     what its digest or its version says.
     """
     repository = reference.repository
-    tag = reference.which.digest or reference.tag or _tag(registry, reference)
+    tag = reference.which.digest or reference.tag or _tag(registry, reference, usable)
     data = registry.manifest(repository, tag)
     if data is None:
         raise StoreUnreachable(f"{reference.place} has no {tag}", help=_known(registry, repository), code="not-found")
@@ -42,12 +43,13 @@ def find(registry: Registry, reference: Remote) -> Offer:
     return Offer(reference.place, release, data, tuple(_attached(registry, repository, release)))
 
 
-def _tag(registry: Registry, reference: Remote) -> str:
+def _tag(registry: Registry, reference: Remote, usable: Collection[str] | None) -> str:
     """The newest version in the range."""
     versions = reference.which.versions or ANY
     if versions.exact is not None:
         return str(versions.exact)
-    known = by_version([(tag, tag) for tag in registry.tags(reference.repository)])
+    listed = registry.tags(reference.repository) if usable is None else usable
+    known = by_version([(tag, tag) for tag in listed])
     best = versions.best(known)
     if best is None:
         raise StoreUnreachable(

@@ -10,10 +10,11 @@ import json
 import random
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from builder.digest import Digest, digest_bytes
+from builder.digest import Digest, digest_bytes, hex_of
 from builder.errors import IntegrityError, StoreUnreachable, UsageError
 from builder.registry.client import Registry
 from builder.registry.offer import Offer
@@ -31,6 +32,11 @@ _LEAST_PAUSE = 0.1
 def target_of(reference: Remote, offer: Offer) -> Remote:
     """Where in a registry the release goes. UsageError if ``reference`` contradicts it."""
     release = offer.release
+    if reference.repository.rpartition("/")[2] != release.name:
+        raise UsageError(
+            f"{release.ref} does not belong into {reference.place}",
+            help=f"a repository is called like its releases: push to {reference.host}/…/{release.name}",
+        )
     if reference.which.versions is not None:
         raise UsageError(
             "a release is pushed to one version, not to a range", help=f"{reference.place}:{release.version}"
@@ -80,20 +86,25 @@ def check_tag(registry: Registry, target: Remote, digest: Digest) -> bool:
 
 
 def _attach(registry: Registry, repository: str, offer: Offer, emit: Emit) -> None:
-    with tempfile.TemporaryDirectory(prefix="tinsmith-") as scratch:
-        files: dict[Path, Blob] = {}
-        for item in offer.attached:
-            for data in (item.config, item.data):
-                path = Path(scratch) / digest_bytes(data).partition(":")[2]
-                path.write_bytes(data)
-                files[path] = Blob(digest_bytes(data), len(data))
-        send_blobs(registry, repository, files, emit)
+    send_small(registry, repository, [data for item in offer.attached for data in (item.config, item.data)], emit)
     entries = {}
     for item in offer.attached:
         registry.put_manifest(repository, item.attachment.manifest, item.manifest, MANIFEST_TYPE)
         entry = attachment_entry(item.manifest, item.attachment.artifact_type, item.attachment.title)
         entries[item.attachment.manifest] = entry
     _list(registry, repository, referrers_tag(offer.release.digest), entries)
+
+
+def send_small(registry: Registry, repository: str, contents: Iterable[bytes], emit: Emit) -> None:
+    """Writes blobs that are at hand as bytes. Errors as for ``send_blobs``."""
+    with tempfile.TemporaryDirectory(prefix="tinsmith-") as scratch:
+        files: dict[Path, Blob] = {}
+        for data in contents:
+            blob = Blob(digest_bytes(data), len(data))
+            path = Path(scratch) / hex_of(blob.digest)
+            path.write_bytes(data)
+            files[path] = blob
+        send_blobs(registry, repository, files, emit)
 
 
 def _list(registry: Registry, repository: str, tag: str, entries: dict[Digest, dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from builder.release.layout import Layout
 from builder.release.release import Attachment, Release
 from builder.release.verify import check_content
 from builder.trust import dsse
-from builder.trust.keys import SigningKey
+from builder.trust.keys import PublicKey, SigningKey
 from builder.trust.statement import PAYLOAD_TYPE, SIGNED_PROVENANCE, check_subject, parse_provenance
 
 TITLE = "provenance.json"
@@ -31,6 +31,12 @@ def attach_provenance(
     if key is None:
         return layout.attach(release, PAYLOAD_TYPE, TITLE, payload)
     return layout.attach(release, SIGNED_PROVENANCE, SIGNED_TITLE, dsse.sign(PAYLOAD_TYPE, payload, [key]))
+
+
+def is_signed(layout: Layout, release: Release, key: PublicKey) -> bool:
+    """Did ``key`` sign a provenance of ``release``? IntegrityError for an envelope that cannot be read."""
+    what = f"the provenance of {release.ref}"
+    return any(dsse.signers(dsse.parse(data, what), [key]) for data in signed_provenances(layout, release))
 
 
 def sign_release(layout: Layout, release: Release, key: SigningKey) -> Attachment:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from builder.errors import UsageError
-from builder.release.attached import signed_provenances, subject_of
+from builder.release.attached import subject_of
 from builder.release.layout import Layout
 from builder.release.release import Blob
-from builder.trust import dsse
+from builder.release.sign import is_signed
 from builder.trust.artifact import envelope_of, index_artifact
 from builder.trust.index import INDEX_TAG, INDEX_TYPE, Index, listing
 from builder.trust.keys import PublicKey
@@ -53,8 +53,7 @@ def listing_all(index: Index, layout: Layout, key: PublicKey) -> Index:
     for release in layout.releases():
         if release.name != index.name:
             continue
-        envelopes = [dsse.parse(data) for data in signed_provenances(layout, release)]
-        if not any(dsse.signers(envelope, [key]) for envelope in envelopes):
+        if not is_signed(layout, release, key):
             raise UsageError(
                 f"{release.ref} is not signed by this key", help=f"tinsmith sign {release.ref}", code="unsigned"
             )

@@ -68,12 +68,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TINSMITH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.setenv("TINSMITH_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     layout = Layout(tmp_path / "releases")
     for version in ("1.2.0", "1.10.0", "2.0.0-rc.1"):
         release_in(layout, version)
 
     def run(*words: str, status: int = 0) -> Done:
-        monkeypatch.setattr(sys, "argv", ["tinsmith", *words])
+        # What is trusted has tests of its own: test_trusted_registry.py.
+        unsigned = ["--allow-unsigned"] if words[0] == "pull" else []
+        monkeypatch.setattr(sys, "argv", ["tinsmith", *words, *unsigned])
         capsys.readouterr()
         with pytest.raises(SystemExit) as caught:
             main()
