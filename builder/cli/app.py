@@ -22,6 +22,7 @@ from builder.cli import (
     releases,
     schema,
     sign,
+    verify,
     why,
 )
 from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
@@ -44,6 +45,7 @@ for verb in (
     detect.detect,
     rebuild.rebuild,
     why.why,
+    verify.verify,
     pull.pull,
     sign.sign,
     doctor.doctor,
