@@ -18,14 +18,18 @@ SAME = {"score": 1e-3, "iou": 0.98, "raw": 1e-3, "unmatched": 0.05}
 score, least overlap of matched boxes, raw values (share of the largest), share of detections without a match.
 Measured between kernels and between processors: 3e-5 at most."""
 
+_FLOAT = {"score": 0.01, "iou": 0.95, "raw": 0.005, "unmatched": 0.1}
+_ROUNDED = {"score": 0.05, "iou": 0.55, "raw": 0.1, "unmatched": 0.3}
 OTHER = {
-    "float32": {"score": 0.01, "iou": 0.95, "raw": 0.005, "unmatched": 0.1},
-    "float16": {"score": 0.01, "iou": 0.95, "raw": 0.005, "unmatched": 0.1},
-    "dynamic": {"score": 0.1, "iou": 0.6, "raw": 0.25, "unmatched": 0.3},
-    "int8": {"score": 0.1, "iou": 0.6, "raw": 0.25, "unmatched": 0.3},
-    "uint8-qat": {"score": 0.1, "iou": 0.6, "raw": 0.25, "unmatched": 0.3},
+    "float32": _FLOAT,
+    "float16": _FLOAT,
+    "dynamic": _ROUNDED,
+    "int8": _ROUNDED,
+    "uint8-qat": _ROUNDED,
 }
-"""The same between versions of LiteRT or kinds of machines, where whole numbers are rounded in other ways."""
+"""The same between versions of LiteRT or kinds of machines, where whole numbers are rounded in other ways. Between
+LiteRT's two sets of kernels models of whole numbers were up to 0.024 (score), 0.67 (overlap), 0.031 (raw) and 0.18
+(unmatched, of the detections from a score of 0.01) apart, float ones as above."""
 
 
 def main(request):

@@ -57,7 +57,7 @@ def test_another_model_under_right_digests_is_exit_5(built: Path, tmp_path: Path
     release = layout.find("tiny")
     model = bytearray(layout.read(release, "model.tflite"))
     middle = len(model) // 8 * 4
-    for place in range(middle + 3, middle + 40_000, 4):
+    for place in range(middle + 3, middle + 4_000, 4):
         model[place] ^= 0x80  # signs of weights
     old, new = release.files["model.tflite"][0], digest_bytes(bytes(model))
     changed = {
