@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from builder.cli.options import DEFAULT_RELEASES, EngineName, Json, Progress, ReleaseFolder, ReleaseRef
 
 if TYPE_CHECKING:
-    from builder.release.checks import Check
+    from builder.trust.checks import Check
     from builder.verify import Verified
 
 _STATES = {True: "ok", False: "FAILED", None: "-"}
@@ -19,9 +19,9 @@ def verify(
     progress: Progress = "auto",
     as_json: Json = False,
 ) -> None:
-    """Check a release: its bytes, its documents, who vouches for it, and what its model answers.
+    """Check a release: its bytes, who vouches for it, its documents, and what its model answers.
 
-    The golden pictures of the release are run again on this machine. Exit status 7: bytes, documents or trust are
+    The golden pictures of the release are run again on this machine. Exit status 7: bytes, trust or documents are
     refused, and nothing was run; 5: the model answers something else than the release says.
 
     Example: tinsmith verify raccoon-025@1.0.0
@@ -29,17 +29,19 @@ def verify(
     import functools
 
     from builder.cli.load import reporter
+    from builder.configuration import configurations
     from builder.engine.select import choose
     from builder.errors import IntegrityError, VerificationFailed
     from builder.release.layout import Layout
+    from builder.trust.policy import load_policy
     from builder.verify import verify as verified
 
-    layout = Layout(releases)
+    layout, policy = Layout(releases), load_policy(configurations())
     found = layout.find(release)
     with reporter(progress) as emit:
         chosen = functools.cache(lambda: choose(engine))
         try:
-            result = verified(layout, found, chosen, emit)
+            result = verified(layout, found, policy, chosen, emit)
         finally:
             if chosen.cache_info().currsize:
                 chosen().close()
@@ -49,7 +51,8 @@ def verify(
     names = ", ".join(check.name for check in result.failed)
     if any(check.ok is False for check in result.refused):
         raise IntegrityError(
-            f"{found.ref} is refused: {names}", help="get it again from where it was published, or do not use it"
+            f"{found.ref} is refused: {names}",
+            help="its table says why; get it again from where it was published, or do not use it",
         )
     raise VerificationFailed(
         f"{found.ref} does not behave as it says: {names}",

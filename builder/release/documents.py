@@ -20,9 +20,10 @@ from builder.digest import digest_bytes, digest_json
 from builder.manifest.model import Verify
 from builder.release import document
 from builder.release.budgets import misses
-from builder.release.checks import Check
 from builder.release.make import RECIPE, STEPS
 from builder.release.release import Release
+from builder.release.sbom import SBOM
+from builder.trust.checks import Check
 
 MODEL, LABELS, METADATA, METRICS = "model.tflite", "labels.txt", "metadata.json", "metrics.json"
 CERTIFICATE, GOLDEN = "certificate.json", "golden/expected.json"
@@ -32,7 +33,7 @@ READ = (LABELS, METADATA, METRICS, CERTIFICATE, GOLDEN, STEPS, RECIPE)
 LARGEST = 256 << 20
 """Bytes of a document that are read into memory at most."""
 
-_UNLISTED = {METADATA, RECIPE, STEPS, "sbom.json"}
+_UNLISTED = {METADATA, RECIPE, STEPS, SBOM}
 """What metadata.json cannot list: itself, and what is added to the release after it was written."""
 
 _FIGURES = ("map", "map50", "map75", "ar1", "ar10", "ar100")
@@ -172,7 +173,7 @@ def _pictures(documents: _Documents) -> str:
     return f"{len(images)} evaluated, {len(golden)} golden"
 
 
-def _recipe(documents: _Documents) -> str:
+def _steps(documents: _Documents) -> str:
     """The recipe is the one that the release names, and what ran is its plan."""
     said, plan = documents.release.annotations, documents.plan
     if digest_bytes(documents.manifest) != said.get(document.MANIFEST):
@@ -211,7 +212,7 @@ _QUESTIONS: dict[str, Callable[[_Documents], str]] = {
     "labels": _labels,
     "figures": _figures,
     "pictures": _pictures,
-    "recipe": _recipe,
+    "steps": _steps,
     "budgets": _budgets,
 }
 

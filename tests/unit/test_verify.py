@@ -15,10 +15,10 @@ from builder.engine.base import Workspace
 from builder.errors import IntegrityError, StepFailed
 from builder.plan.step import Step
 from builder.release import document
-from builder.release.checks import Check
 from builder.release.layout import Layout
 from builder.release.recipe import tar_of
 from builder.release.release import Release
+from builder.trust.policy import Policy, Rule
 from builder.verify import Verified, verify
 from tests.fakes import Events, FakeEngine
 from tests.forged import sealed
@@ -95,13 +95,13 @@ def check(
     said: Mapping[str, str],
     report: Mapping[str, Any] = REPORT,
     before: Callable[[Layout, Release], None] = lambda layout, release: None,
-    **options: Any,
+    policy: Policy = Policy(),
 ) -> tuple[Verified, FakeEngine]:
     layout = Layout(root / "releases")
     release, _ = layout.add("pets", "1.0.0", files, said)
     before(layout, release)
     engine = FakeEngine(lambda step, workspace: {"report.json": json.dumps(report).encode()})
-    return verify(layout, release, lambda: engine, Events(), **options), engine
+    return verify(layout, release, policy, lambda: engine, Events()), engine
 
 
 def changed(files: Mapping[str, bytes], name: str, *path: Any) -> dict[str, bytes]:
@@ -123,7 +123,7 @@ def test_a_release_that_is_what_it_says_passes_every_check(tmp_path: Path) -> No
     assert result.failed == []
     assert engine.ran == ["recheck"]
     assert [item.name for item in result.refused if item.ok] == [
-        "bytes", "listed files", "name", "model", "labels", "figures", "pictures", "recipe", "budgets",
+        "files", "listed files", "name", "model", "labels", "figures", "pictures", "steps", "budgets",
     ]  # fmt: skip
     assert [item.name for item in result.behaviour] == ["golden pictures"]
     assert result.golden is not None and result.golden["exact"]
@@ -139,7 +139,7 @@ def test_only_what_is_needed_is_given_to_the_step(tmp_path: Path) -> None:
 
     layout = Layout(tmp_path)
     release, _ = layout.add("pets", "1.0.0", *make())
-    verify(layout, release, lambda: FakeEngine(work), Events())
+    verify(layout, release, Policy(), lambda: FakeEngine(work), Events())
     assert seen == ["golden/1.png", "golden/expected.json", "labels.txt", "metadata.json", "model.tflite"]
 
 
@@ -149,7 +149,7 @@ OTHER = "sha256:" + "f" * 64
 @pytest.mark.parametrize(
     ("change", "names"),
     [
-        (lambda files: {**files, "labels.txt": b"dog\ncat\n"}, ["listed files", "labels", "recipe"]),
+        (lambda files: {**files, "labels.txt": b"dog\ncat\n"}, ["listed files", "labels", "steps"]),
         (lambda files: sealed({**files, "labels.txt": b"dog\ncat\n"}), ["labels"]),
         (lambda files: sealed({**files, "labels.txt": b"cat\ndog\ncow\n"}), ["labels"]),
         (lambda files: sealed({**files, "model.tflite": b"TFL3 of another"}), ["model", "figures"]),
@@ -166,9 +166,9 @@ OTHER = "sha256:" + "f" * 64
         (lambda files: changed(files, "certificate.json", "image_sets", "eval", "images", 0, "id", 9), ["pictures"]),
         (lambda files: changed(files, "golden/expected.json", "pictures", 0, "pixels", OTHER), ["pictures"]),
         (lambda files: changed(files, "golden/expected.json", "pictures", []), ["pictures"]),
-        (lambda files: changed(files, "steps.json", "package", "key", "another"), ["recipe"]),
-        (lambda files: {**files, "steps.json": b'{"package": {"key": "k", "outputs": {}}}'}, ["recipe"]),
-        (lambda files: {**files, "extra.txt": b"1"}, ["listed files", "recipe"]),
+        (lambda files: changed(files, "steps.json", "package", "key", "another"), ["steps"]),
+        (lambda files: {**files, "steps.json": b'{"package": {"key": "k", "outputs": {}}}'}, ["steps"]),
+        (lambda files: {**files, "extra.txt": b"1"}, ["listed files", "steps"]),
         (lambda files: changed(files, "metrics.json", "degenerate", "constant_answer", True), ["budgets"]),
         (lambda files: changed(files, "metrics.json", "images", None), ["figures", "pictures"]),
         (lambda files: {**files, "metadata.json": b"[]"}, ["documents"]),
@@ -213,13 +213,13 @@ def test_a_blob_that_is_not_what_the_oci_manifest_says_is_refused(tmp_path: Path
         path.unlink() if data is None else path.write_bytes(data)
 
     result, engine = check(tmp_path, *make(), before=damage)
-    assert failed(result) == ["bytes"]
-    assert "model.tflite" in result.failed[0].detail
+    assert failed(result) == ["files"]
     assert engine.ran == []
 
 
 def test_trust_that_is_refused_keeps_the_model_from_being_run(tmp_path: Path) -> None:
-    result, engine = check(tmp_path, *make(), trust=lambda layout, release: [Check("signature", False, "none")])
+    rule = Rule("tinsmith.toml", ("pets",), None, keys=(), index_keys=(), threshold=1, index=False)
+    result, engine = check(tmp_path, *make(), policy=Policy(((rule,),)))
     assert failed(result) == ["signature"]
     assert engine.ran == []
 
@@ -247,7 +247,7 @@ def test_a_step_that_dies_of_the_release_is_a_check_that_failed(
 
     layout = Layout(tmp_path)
     release, _ = layout.add("pets", "1.0.0", *make())
-    result = verify(layout, release, lambda: FakeEngine(work), Events())
+    result = verify(layout, release, Policy(), lambda: FakeEngine(work), Events())
     assert [item.name for item in result.refused if item.ok is False] == refused
     assert [item.name for item in result.behaviour if item.ok is False] == behaviour
 
@@ -259,7 +259,7 @@ def test_a_full_disk_says_nothing_about_the_release(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     release, _ = layout.add("pets", "1.0.0", *make())
     with pytest.raises(StepFailed, match="no space"):
-        verify(layout, release, lambda: FakeEngine(work), Events())
+        verify(layout, release, Policy(), lambda: FakeEngine(work), Events())
 
 
 def test_an_engine_that_leaves_no_result_is_not_believed(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_an_engine_that_leaves_no_result_is_not_believed(tmp_path: Path) -> None
     release, _ = layout.add("pets", "1.0.0", *make())
     engine = Silent(lambda step, workspace: {"report.json": json.dumps(REPORT).encode()})
     with pytest.raises(StepFailed, match="another run"):
-        verify(layout, release, lambda: engine, Events())
+        verify(layout, release, Policy(), lambda: engine, Events())
 
 
 def test_a_document_too_large_to_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
