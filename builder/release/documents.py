@@ -80,7 +80,7 @@ def _checked(name: str, question: Callable[[_Documents], str | None], documents:
         return Check(name, None, str(reason))
     except _Disagrees as error:
         return Check(name, False, str(error))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         return Check(name, False, f"a document lacks what it should say: {_text(error)}")
 
 

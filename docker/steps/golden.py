@@ -153,7 +153,8 @@ def _check(document):
         _require(isinstance(row["detections"], list) and len(row["detections"]) <= MAX_DETECTIONS, "detections")
         for found in row["detections"]:
             label = found["class"]
-            _require(type(label) is int and found["label"] == name_of(labels, label), "label of a detection")
+            _require(type(label) is int and abs(label) < 1 << 31, "class of a detection")
+            _require(found["label"] == name_of(labels, label), "label of a detection")
             _require(len(found["box"]) == 4 and _finite(found["box"] + [found["score"]]), "numbers of a detection")
         for name in _HEADS:
             head = row["raw"][name]

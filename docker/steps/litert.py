@@ -53,7 +53,7 @@ def check_input(spec):
         one, height, width, channels = [int(side) for side in spec["shape"]]
         known = spec["dtype"] in ("float32", "uint8") and spec["color"] == "RGB"
         finite = np.isfinite(float(spec["mean"])) and float(spec["std"]) > 0
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise contract.Failure("model-input", "the description of the model's input is incomplete") from None
     if not (known and finite and one == 1 and channels == 3 and 1 <= height <= 4096 and 1 <= width <= 4096):
         raise contract.Failure(
@@ -69,7 +69,7 @@ def order_of(outputs):
     try:
         order = [tensor["meaning"] for tensor in sorted(outputs["tensors"], key=lambda tensor: tensor["index"])]
         known = sorted(order) == sorted(ROLES) and outputs["index_base"] == 0
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         known = False
     if not known:
         raise contract.Failure("model-output", "the description of the model's outputs is incomplete")

@@ -171,10 +171,14 @@ def test_what_differs_is_found(release: Path, change: Change, failing: set[str])
         lambda folder: edit(folder, "metadata.json", lambda found: found["input"].update(shape=[1, 16, 16, 3])),
         lambda folder: edit(folder, "metadata.json", lambda found: found["input"].update(dtype="uint8")),
         lambda folder: edit(folder, "metadata.json", lambda found: found["input"].update(std=0)),
+        lambda folder: edit(folder, "metadata.json", lambda found: found["input"].update(mean=float("inf"))),
+        lambda folder: edit(
+            folder, "metadata.json", lambda found: found["input"].update(shape=[1, float("inf"), 8, 3])
+        ),
         lambda folder: edit(folder, "metadata.json", lambda found: found["outputs"].update(tensors=[])),
         lambda folder: (folder / "model.tflite").write_bytes(b"not a model " * 100),
     ],
-    ids=["shape", "type", "normalisation", "outputs", "model"],
+    ids=["shape", "type", "normalisation", "infinite mean", "infinite shape", "outputs", "model"],
 )
 def test_a_model_that_is_not_as_described_is_a_check_that_failed(release: Path, change: Change) -> None:
     change(release)
@@ -207,6 +211,7 @@ def put(*path: Any) -> Callable[[Path], None]:
         put("pictures", 0, "detections", 0, "score", float("nan")),
         put("pictures", 0, "detections", 0, "label", "blue"),
         put("pictures", 0, "detections", 0, "class", True),
+        put("pictures", 0, "detections", 0, {"class": 10**30, "label": f"class {10**30}", "score": 1, "box": [0] * 4}),
         put("pictures", 0, "raw", "class_scores", "sample", [0.0] * 1000),
         put("pictures", 0, "raw", {}),
         put("kernels", "strange"),

@@ -164,6 +164,10 @@ OTHER = "sha256:" + "f" * 64
             ["figures"],
         ),
         (lambda files: changed(files, "certificate.json", "image_sets", "eval", "images", 0, "id", 9), ["pictures"]),
+        (
+            lambda files: changed(files, "certificate.json", "image_sets", "eval", "images", 0, "id", float("inf")),
+            ["pictures"],
+        ),
         (lambda files: changed(files, "golden/expected.json", "pictures", 0, "pixels", OTHER), ["pictures"]),
         (lambda files: changed(files, "golden/expected.json", "pictures", []), ["pictures"]),
         (lambda files: changed(files, "steps.json", "package", "key", "another"), ["steps"]),
