@@ -20,7 +20,7 @@ from builder.digest import digest_bytes, digest_json
 from builder.manifest.model import Verify
 from builder.release import document
 from builder.release.budgets import misses
-from builder.release.make import RECIPE, STEPS
+from builder.release.contents import RECIPE, STEPS
 from builder.release.release import Release
 from builder.release.sbom import SBOM
 from builder.trust.checks import Check
