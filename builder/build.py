@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from builder.engine.base import Emit, Engine, Workspace
 from builder.errors import StepFailed
 from builder.plan.code import StepCode
 from builder.plan.step import Plan, Step
+from builder.result import believed
 from builder.store.base import Artifact, StepResult
 from builder.store.disk import DiskStore
 from builder.store.workspaces import CHECKPOINTS
-
-RESULT = "result.json"
 
 
 def build(
@@ -136,22 +134,9 @@ def _take(step: Step, output: Path, nonce: str, store: DiskStore) -> tuple[Artif
 
     StepFailed if there is no result of this very run, or a file is not as the result says.
     """
-    result = output / RESULT
-    if not result.is_file() or result.is_symlink():
-        raise StepFailed(f"step {step.name} ended without a result", code="no-result")
-    try:
-        document = json.loads(result.read_bytes())
-        files = [(str(item["path"]), str(item["sha256"])) for item in document["files"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StepFailed(f"step {step.name} left a result that cannot be read: {error}", code="no-result") from error
-    if document.get("nonce") != nonce:
-        raise StepFailed(f"step {step.name} left the result of another run", code="no-result")
     artifacts = []
-    for name, sha256 in files:
+    for name, sha256 in believed(step.name, output, nonce):
         path = output / name
-        plain = str(PurePosixPath(name)) == name and ".." not in PurePosixPath(name).parts
-        if not plain or path.is_symlink() or output.resolve() not in path.resolve().parents:
-            raise StepFailed(f"step {step.name} named an output outside its folder: {name}")
         digest = store.write(path)
         if digest != f"sha256:{sha256}":
             raise StepFailed(f"step {step.name}: {name} changed after it was written")

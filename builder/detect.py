@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from builder.digest import digest_json
-from builder.engine.base import Emit, Engine, Workspace
+from builder.engine.base import Emit, Engine
 from builder.errors import UsageError
-from builder.lock.toolchains import resolve_toolchain
-from builder.plan.code import modules_of, read_step_code
-from builder.plan.make import LITERT
-from builder.plan.step import Step, StepInput
+from builder.onestep import outputs_of
 from builder.release.layout import Layout
 from builder.release.make import pull
 from builder.release.release import Release
-from builder.resources import steps_folder
 
 
 def detect_in(
@@ -38,34 +32,18 @@ def detect_in(
     Returns one record a picture: its file name and its detections (label, score, box in pixels).
     """
     names = _distinct(images)
-    code = read_step_code(steps_folder())
-    step = Step(
-        name="detect",
-        module="detect",
-        toolchain=resolve_toolchain(LITERT),
-        params={"threshold": threshold},
-        inputs=(StepInput("pictures"), StepInput("release")),
-        code=modules_of("detect", code),
-        key=digest_json({"detect": release.digest}),
-    )
-    engine.prepare(step.toolchain, emit)
     with tempfile.TemporaryDirectory(prefix="tinsmith-") as scratch:
-        root = Path(scratch)
-        folders = {name: root / name for name in ("release", "pictures", "steps", "out")}
-        for folder in folders.values():
+        inputs = {name: Path(scratch) / name for name in ("release", "pictures")}
+        for folder in inputs.values():
             folder.mkdir()
-        pull(layout, release, folders["release"])
+        pull(layout, release, inputs["release"])
         for image in images:
-            shutil.copyfile(image, folders["pictures"] / image.name)
-        for name in step.code:
-            (folders["steps"] / name).write_bytes(code[name])
-        inputs = {name: folders[name] for name in ("release", "pictures")}
-        workspace = Workspace(inputs, folders["out"], folders["steps"], secrets.token_hex(16))
-        engine.run(step, workspace, emit)
-        records: list[dict[str, Any]] = json.loads((folders["out"] / "detections.json").read_bytes())
-        out.mkdir(parents=True, exist_ok=True)
-        for name in ["detections.json", *(record["picture"] for record in records)]:
-            shutil.copyfile(folders["out"] / name, out / name)
+            shutil.copyfile(image, inputs["pictures"] / image.name)
+        with outputs_of("detect", {"threshold": threshold}, inputs, engine, emit) as found:
+            records: list[dict[str, Any]] = json.loads((found / "detections.json").read_bytes())
+            out.mkdir(parents=True, exist_ok=True)
+            for name in ["detections.json", *(record["picture"] for record in records)]:
+                shutil.copyfile(found / name, out / name)
     assert len(records) == len(names)
     return records
 

@@ -87,6 +87,10 @@ class RebuildDiffers(TinsmithError):
     exit_status, code = 5, "rebuild-differs"
 
 
+class VerificationFailed(TinsmithError):
+    exit_status, code = 5, "verification"
+
+
 class NoEngine(TinsmithError):
     exit_status, code = 6, "no-engine"
 

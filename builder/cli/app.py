@@ -23,6 +23,7 @@ from builder.cli import (
     releases,
     schema,
     sign,
+    verify,
     why,
 )
 from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
@@ -45,6 +46,7 @@ for verb in (
     detect.detect,
     rebuild.rebuild,
     why.why,
+    verify.verify,
     pull.pull,
     push.push,
     sign.sign,

@@ -25,6 +25,9 @@ quantization went wrong gives 0.5 for everything."""
 
 PICTURES = 1000
 
+DIGITS = 4
+"""What scores and overlaps are rounded to; beyond it they differ from processor to processor."""
+
 
 def judge(answers, ground_truth=None):
     """Verdict on ``answers``: [(boxes [n, 4] normalised, scores [n], classes [n])], best first, one a picture.
@@ -64,10 +67,10 @@ def judge(answers, ground_truth=None):
         "reason": reason,
         "same_answer_share": round(same, 6),
         "same_box_share": round(fixed, 6),
-        "mean_pairwise_iou": round(float(overlaps.mean()) if overlaps.size else 0.0, 6),
-        "score_min": round(float(seen.min()), 6),
-        "score_max": round(float(seen.max()), 6),
-        "score_std": round(float(seen.std()), 6),
+        "mean_pairwise_iou": round(float(overlaps.mean()) if overlaps.size else 0.0, DIGITS),
+        "score_min": round(float(seen.min()), DIGITS),
+        "score_max": round(float(seen.max()), DIGITS),
+        "score_std": round(float(seen.std()), DIGITS),
         "without_detections": int((~found).sum()),
         "pictures": len(answers),
     }

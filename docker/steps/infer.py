@@ -37,7 +37,7 @@ def main(request):
         answers = detections.Detections(model["max_detections"], model["nms"]["score_threshold"])
         run(request, spec, pictures, answers)
         answers.save(contract.output_path(request, stage + ".npz"))
-    runtime = {"name": "tensorflow", "version": tf.__version__}
+    runtime = {"name": "tensorflow", "version": tf.__version__, "numpy": np.__version__}
     contract.write_json(contract.output_path(request, "runtimes.json"), {stage: runtime for stage, _ in stages})
     shutil.copyfile(contract.input_path(request, "data", "eval.json"), contract.output_path(request, "eval.json"))
 

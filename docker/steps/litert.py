@@ -8,11 +8,16 @@ import importlib.metadata
 
 import contract
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from PIL import Image
 
 POSTPROCESS = "TFLite_Detection_PostProcess"
 ROLES = ("boxes", "classes", "scores", "count")
+KERNELS = {
+    "default": OpResolverType.AUTO,
+    "plain": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+}
+"""Default kernels are what apps run (XNNPACK where it can); plain ones do without XNNPACK."""
 
 
 def runtime():
@@ -48,7 +53,7 @@ def check_input(spec):
         one, height, width, channels = [int(side) for side in spec["shape"]]
         known = spec["dtype"] in ("float32", "uint8") and spec["color"] == "RGB"
         finite = np.isfinite(float(spec["mean"])) and float(spec["std"]) > 0
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise contract.Failure("model-input", "the description of the model's input is incomplete") from None
     if not (known and finite and one == 1 and channels == 3 and 1 <= height <= 4096 and 1 <= width <= 4096):
         raise contract.Failure(
@@ -64,7 +69,7 @@ def order_of(outputs):
     try:
         order = [tensor["meaning"] for tensor in sorted(outputs["tensors"], key=lambda tensor: tensor["index"])]
         known = sorted(order) == sorted(ROLES) and outputs["index_base"] == 0
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         known = False
     if not known:
         raise contract.Failure("model-output", "the description of the model's outputs is incomplete")
@@ -74,13 +79,16 @@ def order_of(outputs):
 class Detector:
     """A loaded model. Failure ``model-…`` if the file is no such model or does not run.
 
-    ``order`` gives the role (boxes, classes, scores, count) of each output tensor in turn.
+    ``order`` gives the role (boxes, classes, scores, count) of each output tensor in turn; ``kernels`` is one of
+    KERNELS.
     """
 
-    def __init__(self, content, spec, order=ROLES, threads=1):
+    def __init__(self, content, spec, order=ROLES, threads=1, kernels="default"):
         self.spec = check_input(spec)
         try:
-            self._interpreter = Interpreter(model_content=content, num_threads=threads)
+            self._interpreter = Interpreter(
+                model_content=content, num_threads=threads, experimental_op_resolver_type=KERNELS[kernels]
+            )
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, MemoryError) as error:
             raise contract.Failure(
@@ -100,6 +108,8 @@ class Detector:
                 "the model takes %s, its description says %s" % (np.dtype(inputs[0]["dtype"]).name, spec["dtype"]),
             )
         self._input = inputs[0]["index"]
+        # (scale, zero point) of a quantized input, (0.0, 0) of a float one.
+        self.input_quantization = tuple(inputs[0]["quantization"])
         self._outputs = self._find_outputs(order)
 
     def _find_outputs(self, order):

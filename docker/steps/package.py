@@ -9,18 +9,22 @@ FORMAT = 1
 
 
 def main(request):
-    """Writes model.tflite, labels.txt, metadata.json, detections.png, metrics.json, and the weights as trained in
-    checkpoint/, for others to start from. Byte-reproducible.
+    """Writes model.tflite, labels.txt, metadata.json, detections.png, metrics.json, certificate.json, golden/, and the
+    weights as trained in checkpoint/, for others to start from. Byte-reproducible.
 
-    Failure ``package-metrics`` if the figures were measured on another file than the one released.
+    Failure ``package-metrics`` if figures, certificate or golden pictures are of another file than the one released.
     """
     params = request.params
     model = contract.input_path(request, "converted", "model.tflite")
     metrics = contract.read_json(contract.input_path(request, "verified", "metrics.json"))
-    if metrics["model_digest"] != "sha256:" + contract.sha256_of(model):
-        raise contract.Failure("package-metrics", "the metrics were measured on another model than the one released")
+    digest = "sha256:" + contract.sha256_of(model)
+    for name in ("metrics.json", "certificate.json", "golden/expected.json"):
+        if contract.read_json(contract.input_path(request, "verified", name))["model_digest"] != digest:
+            raise contract.Failure("package-metrics", "%s is of another model than the one released" % name)
     shutil.copyfile(model, contract.output_path(request, "model.tflite"))
-    for name in ("detections.png", "metrics.json"):
+    golden = ["golden/" + name for name in sorted(os.listdir(contract.input_path(request, "verified", "golden")))]
+    verified = ["certificate.json", "detections.png", "metrics.json"] + golden
+    for name in verified:
         shutil.copyfile(contract.input_path(request, "verified", name), contract.output_path(request, name))
     with open(contract.output_path(request, "labels.txt"), "w", encoding="utf-8", newline="\n") as stream:
         stream.writelines(label + "\n" for label in params["classes"])
@@ -30,9 +34,7 @@ def main(request):
             contract.input_path(request, "weights", name), contract.output_path(request, "checkpoint", name)
         )
     files = {}
-    for name in ["checkpoint/" + name for name in weights] + [
-        "detections.png", "labels.txt", "metrics.json", "model.tflite"
-    ]:  # fmt: skip
+    for name in ["checkpoint/" + name for name in weights] + verified + ["labels.txt", "model.tflite"]:
         path = contract.output_path(request, name)
         files[name] = {"digest": "sha256:" + contract.sha256_of(path), "size": os.path.getsize(path)}
     split = contract.read_json(contract.input_path(request, "data", "split.json"))

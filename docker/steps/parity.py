@@ -9,6 +9,20 @@ FLOOR = 0.01
 SAME = 0.5
 """Least overlap of two detections that are taken for the same one."""
 
+DIGITS = 4
+"""What differences are rounded to. The float kernels of TensorFlow and of LiteRT differ between processors by some
+1e-6, which says nothing about a model; with more digits it would show as another file."""
+
+RULES = {
+    "score_floor": FLOOR,
+    "least_iou": SAME,
+    "same_class": True,
+    "order": "best score first, each with the one that overlaps it most",
+    "boxes": "cut to the picture",
+    "digits": DIGITS,
+}
+"""How :func:`compare` matches, for those who read its figures."""
+
 
 def compare(first, second):
     """Differences between two lists of answers [(boxes [n, 4], scores [n], classes [n])], a picture each.
@@ -31,7 +45,6 @@ def compare(first, second):
     return {
         "matched": len(overlaps),
         "unmatched": int(unmatched),
-        "score_floor": FLOOR,
         "min_iou": _figure(overlaps, np.min),
         "mean_iou": _figure(overlaps, np.mean),
         "max_box_diff": _figure(boxes, np.max),
@@ -76,4 +89,4 @@ def _matches(one, other):
 
 
 def _figure(values, reduce):
-    return round(float(reduce(values)), 6) if np.size(values) else None
+    return round(float(reduce(values)), DIGITS) if np.size(values) else None

@@ -1,33 +1,33 @@
 """Scores the model in every form it took, all on the same pictures, with one oracle and one threshold.
 
 The frozen graph and the .tflite were run by TensorFlow 1.15 in ``infer``; here ai-edge-litert runs the same
-bytes on the same pixels. Beside the figures stand what a constant answer would score, how far the stages are
-apart, and whether the model looks at the picture at all. Nothing is judged here: the budgets are the plan's.
+bytes on the same pixels. Beside the figures stand what a constant answer would score and whether the model looks at
+the picture at all; how far the stages are apart is the certificate's. Nothing is judged here: the budgets are the
+plan's.
 """
 
-import hashlib
 import os
+import platform
 
 import baseline
+import certificate
 import coco_metrics
 import contract
 import degenerate
 import drawing
+import golden
 import isolated
 import litert
 import numpy as np
 import operating_point
-import parity
+from certificate import FLOAT, STAGES
 from PIL import Image
 
 SHOWN = 12
-STAGES = ("frozen", "tflite_tf1", "tflite_litert")
-FLOAT = "float"
-"""The float graph that a quantization-aware training started from: a fourth stage, where there was one."""
 
 
 def main(request):
-    """Writes metrics.json and detections.png."""
+    """Writes metrics.json (how good), certificate.json (the same as trained), golden/ and detections.png."""
     truth = contract.read_json(contract.input_path(request, "inferred", "eval.json"))
     stages, raw = {}, {}
     inferred = list(STAGES[:2])
@@ -36,26 +36,30 @@ def main(request):
     for name in inferred:
         stages[name], raw[name] = _read_stage(contract.input_path(request, "inferred", name + ".npz"), truth)
     model = contract.input_path(request, "converted", "model.tflite")
-    stages["tflite_litert"], raw["tflite_litert"], pictures = _run_litert(request, model, truth, len(raw["frozen"][0]))
+    stages["tflite_litert"], raw["tflite_litert"], pixels = _run_litert(request, model, truth, len(raw["frozen"][0]))
     contract.emit("progress", stage="metrics", step=0, steps=len(stages) + 1)
-    metrics = figures(truth, stages, raw)
-    metrics["runtimes"] = _runtimes(request)
+    metrics = figures(truth, stages)
     metrics["score_threshold"] = float(request.params["model"]["nms"]["score_threshold"])
-    metrics["images_digest"] = pictures
     metrics["quantization"] = request.params["quantization"]
     metrics["size"] = os.path.getsize(model)
-    metrics["model_digest"] = "sha256:" + contract.sha256_of(model)
+    metrics["model_digest"] = digest = "sha256:" + contract.sha256_of(model)
     contract.write_json(contract.output_path(request, "metrics.json"), metrics)
+    contract.write_json(
+        contract.output_path(request, "certificate.json"),
+        certificate.document(
+            _images(truth), pixels, stages, raw, metrics["stages"], _runtimes(request), request.params, digest
+        ),
+    )
+    _write_golden(request, model, truth, digest)
     image = overview(request, truth, stages["tflite_litert"], metrics)
     with open(contract.output_path(request, "detections.png"), "wb") as stream:
         stream.write(drawing.png(image))
 
 
-def figures(truth, stages, raw):
+def figures(truth, stages):
     """The body of metrics.json.
 
-    ``truth``: COCO dict; ``stages``: {name: [(boxes, scores, classes)]}, a picture each in the order of ids;
-    ``raw``: {name: (box encodings, class scores)} of the first pictures.
+    ``truth``: COCO dict; ``stages``: {name: [(boxes, scores, classes)]}, a picture each in the order of ids.
     """
     oracle, images = coco_metrics.load_truth(truth), _images(truth)
     scored, rows = {}, {}
@@ -63,19 +67,10 @@ def figures(truth, stages, raw):
         rows[name] = [row for image, one in zip(images, answers) for row in coco_metrics.pixel_rows(image, *one)]
         scored[name] = coco_metrics.evaluate(oracle, rows[name])
         contract.emit("progress", stage="metrics", step=number, steps=len(stages) + 1)
-    pairs = {}
-    compared = [STAGES[:2], STAGES[::2], STAGES[1:]]
-    if FLOAT in stages:
-        compared.append((FLOAT, STAGES[-1]))
-    for first, second in compared:
-        pairs["%s:%s" % (first, second)] = dict(
-            parity.compare(stages[first], stages[second]), raw=parity.heads(raw[first], raw[second])
-        )
     return {
         "stages": scored,
         "operating_point": operating_point.best_f1(oracle, rows["tflite_litert"]),
         "constant_baseline": baseline.constant_answer(truth),
-        "parity": pairs,
         "degenerate": degenerate.judge(stages["tflite_litert"], truth),
         "images": len(images),
     }
@@ -105,22 +100,20 @@ def overview(request, truth, answers, metrics):
 
 
 def _run_litert(request, model, truth, raw_pictures):
-    """(answers, raw heads of the first ``raw_pictures``, digest of the pixels) of the .tflite in ai-edge-litert."""
-    spec = litert.check_input(contract.read_json(contract.input_path(request, "converted", "input.json")))
-    outputs = contract.read_json(contract.input_path(request, "graph", "outputs.json"))
-    order = litert.order_of(outputs)
+    """(answers, raw heads of the first ``raw_pictures``, digests of the pixels) of the .tflite in ai-edge-litert."""
+    spec, outputs, order = _described(request)
     isolated.trial(model, spec, order)
     with open(model, "rb") as stream:
         detector = litert.Detector(stream.read(), spec, order, litert.threads_for(outputs, request.threads))
     least = float(request.params["model"]["nms"]["score_threshold"])
-    images, answers, heads, digest = _images(truth), [], [], hashlib.sha256()
+    images, answers, heads, digests = _images(truth), [], [], []
     for number, image in enumerate(images, 1):
         pixels = _pixels(request, image["id"])
         if pixels.shape != tuple(spec["shape"][1:]):
             raise contract.Failure(
                 "verify-input", "picture %d is %s, the model takes %s" % (image["id"], pixels.shape, spec["shape"])
             )
-        digest.update(b"%d:" % image["id"] + pixels.tobytes())
+        digests.append(certificate.pixels_digest(pixels))
         boxes, scores, classes = detector.detect(pixels)
         kept = scores >= np.float32(least)
         answers.append((boxes[kept], scores[kept], classes[kept]))
@@ -132,7 +125,30 @@ def _run_litert(request, model, truth, raw_pictures):
         if number % 20 == 0 or number == len(images):
             contract.emit("progress", stage="ai-edge-litert", step=number, steps=len(images))
     stacked = tuple(np.stack(part) for part in zip(*heads)) if heads else (np.zeros(0), np.zeros(0))
-    return answers, stacked, "sha256:" + digest.hexdigest()
+    return answers, stacked, digests
+
+
+def _write_golden(request, model, truth, digest):
+    """The first evaluation pictures, not chosen, with what the kernels that are the same everywhere answer."""
+    spec, _, order = _described(request)
+    kernels = golden.kernels_for(request.params["quantization"])
+    with open(model, "rb") as stream:
+        detector = litert.Detector(stream.read(), spec, order, 1, kernels)
+    about = {
+        "model_digest": digest,
+        "kernels": kernels,
+        "runtime": dict(litert.runtime(), machine=platform.machine()),
+        "score_floor": golden.FLOOR,
+    }
+    pictures = [(image, _pixels(request, image["id"])) for image in _images(truth)[: golden.PICTURES]]
+    golden.write(request, pictures, request.params["classes"], detector, about)
+
+
+def _described(request):
+    """(input description, output description, roles of the output tensors) of the converted model."""
+    spec = litert.check_input(contract.read_json(contract.input_path(request, "converted", "input.json")))
+    outputs = contract.read_json(contract.input_path(request, "graph", "outputs.json"))
+    return spec, outputs, litert.order_of(outputs)
 
 
 def _read_stage(path, truth):
@@ -159,7 +175,7 @@ def _pixels(request, image_id):
 def _runtimes(request):
     """Name and version of what ran each stage; ``infer`` says what it used."""
     found = contract.read_json(contract.input_path(request, "inferred", "runtimes.json"))
-    return dict(found, tflite_litert=litert.runtime())
+    return dict(found, tflite_litert=dict(litert.runtime(), numpy=np.__version__))
 
 
 def _shortened(name, most=38):

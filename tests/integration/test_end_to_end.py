@@ -39,7 +39,9 @@ def test_the_files_of_a_release_are_laid_out_and_agree(built: Path) -> None:
     assert (metadata["input"]["mean"], metadata["input"]["std"]) == (127.5, 127.5)
     assert set(metrics["stages"]) == {"frozen", "tflite_tf1", "tflite_litert"}
     assert metrics["images"] == 12
-    for pair in metrics["parity"].values():
+    certificate = json.loads((files / "certificate.json").read_text())
+    assert certificate["model_digest"] == metrics["model_digest"]
+    for pair in certificate["image_sets"]["eval"]["pairs"].values():
         assert pair["raw"]["max_raw_score_diff"] < 1e-4
         assert pair["raw"]["max_raw_box_diff"] < 1e-3
     with Image.open(files / "detections.png") as picture:

@@ -34,6 +34,7 @@ CLASSES = ["green", "blue"]
 MODEL = {
     "architecture": "ssd_mobilenet_v2",
     "depth_multiplier": 0.25,
+    "max_detections": 4,
     "nms": {"iou_threshold": 0.6, "score_threshold": 1e-8},
 }
 CELLS = [(row, (3 * row) % 8, 1 + row % 2) for row in range(8)]
@@ -131,18 +132,27 @@ def test_verify_scores_all_stages_alike_and_twice_the_same(tmp_path: Path, folde
         assert set(stage["per_class"]) == set(CLASSES)
     assert metrics["constant_baseline"]["map50"] < 0.6
     assert not metrics["degenerate"]["constant_answer"]
-    assert set(metrics["parity"]) == {"frozen:tflite_tf1", "frozen:tflite_litert", "tflite_tf1:tflite_litert"}
-    for pair in metrics["parity"].values():
+    certificate = read(first / "certificate.json")
+    (evaluated,) = certificate["image_sets"].values()
+    assert set(evaluated["pairs"]) == {"frozen:tflite_tf1", "frozen:tflite_litert", "tflite_tf1:tflite_litert"}
+    for pair in evaluated["pairs"].values():
         assert pair["matched"] == len(CELLS)
         assert pair["unmatched"] == 0
         assert pair["max_box_diff"] < 1e-5
         assert pair["raw"]["max_raw_score_diff"] < 1e-5
     assert metrics["images"] == len(CELLS)
     assert metrics["size"] == len(tiny.build())
-    assert metrics["runtimes"]["tflite_litert"] == {"name": "ai-edge-litert", "version": "2.3.0"}
-    assert metrics["runtimes"]["frozen"]["version"] == "1.15.5"
+    litert_here = {"name": "ai-edge-litert", "version": "2.3.0", "numpy": np.__version__}
+    assert certificate["runtimes"]["tflite_litert"] == litert_here
+    assert certificate["runtimes"]["frozen"]["version"] == "1.15.5"
+    assert certificate["model_digest"] == metrics["model_digest"]
+    assert [image["file_name"] for image in evaluated["images"]] == [f"p{row}.jpg" for row in range(1, 9)]
+    seen = "sha256:" + hashlib.sha256(tiny.picture(*CELLS[0]).tobytes()).hexdigest()
+    assert evaluated["images"][0]["pixels"] == seen
+    for stage, figures in evaluated["stages"].items():
+        assert figures["map50"] == metrics["stages"][stage]["map50"]
     second = run_verify(tmp_path / "two", folders)
-    for name in ("metrics.json", "detections.png"):
+    for name in ("metrics.json", "certificate.json", "golden/expected.json", "golden/1.png", "detections.png"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
     with Image.open(first / "detections.png") as image:
         assert image.width > 1000
@@ -244,7 +254,9 @@ def test_package_is_reproducible_and_says_how_to_use_the_model(tmp_path: Path, f
     first, second = (run_package(tmp_path / name, folders, verified) for name in ("one", "two"))
     names = sorted(path.relative_to(first).as_posix() for path in first.rglob("*") if path.is_file())
     weights = ["checkpoint/model.ckpt.data-00000-of-00001", "checkpoint/model.ckpt.index"]
-    assert names == [*weights, "detections.png", "labels.txt", "metadata.json", "metrics.json", "model.tflite"]
+    golden = [f"golden/{number}.png" for number in range(1, 9)] + ["golden/expected.json"]
+    assert names == ["certificate.json", *weights, "detections.png", *golden, "labels.txt", "metadata.json",
+                     "metrics.json", "model.tflite"]  # fmt: skip
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
     assert (first / "labels.txt").read_bytes() == b"green\nblue\n"
@@ -259,10 +271,12 @@ def test_package_is_reproducible_and_says_how_to_use_the_model(tmp_path: Path, f
     assert metadata["operating_point"] == read(first / "metrics.json")["operating_point"]
 
 
-def test_figures_of_another_model_are_refused(tmp_path: Path, folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("name", ["metrics.json", "certificate.json", "golden/expected.json"])
+def test_figures_of_another_model_are_refused(tmp_path: Path, folders: dict[str, Path], name: str) -> None:
     verified = run_verify(tmp_path, folders)
-    (folders["converted"] / "model.tflite").write_bytes(tiny.build(detections=3))
-    with pytest.raises(contract.Failure) as caught:
+    document = read(verified / name)
+    contract.write_json(verified / name, {**document, "model_digest": "sha256:" + "0" * 64})
+    with pytest.raises(contract.Failure, match=name) as caught:
         run_package(tmp_path / "one", folders, verified)
     assert caught.value.code == "package-metrics"
 
