@@ -99,7 +99,7 @@ def test_every_code_of_the_page_is_one_that_is_raised() -> None:
         ("key new team -o keys", "there already"),
         ("key show tinsmith.toml", "not a public key"),
         ("index show shapes", "no signed index"),
-        ("index show ghcr.io/team/shapes", "names no releases"),
+        ("index show ./mirror", "names no repository of releases"),
         ("index renew shapes --key open.key", "tinsmith sign shapes"),
         ("index revoke shapes 9.9.9 --reason x --key open.key", "9.9.9"),
     ],
