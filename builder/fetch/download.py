@@ -9,7 +9,7 @@ from typing import Any
 
 from builder.digest import digest_file
 from builder.errors import IntegrityError, StoreUnreachable
-from builder.registry.transfer import Meter, forget, receive
+from builder.registry.receive import Meter, forget, receive
 from builder.registry.wire import Answer, Limits, Wire
 
 Emit = Callable[[str, Mapping[str, Any]], None]

@@ -15,7 +15,8 @@ from builder.digest import hex_of, parse_digest
 from builder.errors import DatasetError, StoreUnreachable
 from builder.fetch.archive import extract
 from builder.registry.client import Registry
-from builder.registry.transfer import fetch_blobs, forget
+from builder.registry.receive import forget
+from builder.registry.transfer import fetch_blobs
 from builder.release.release import Blob
 
 Emit = Callable[[str, Mapping[str, Any]], None]

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from builder.errors import StoreUnreachable
+from builder.registry.address import check_address, is_loopback
 from builder.registry.credentials import Credentials, Lookup
-from builder.registry.wire import Answer, Wire, check_address, is_loopback
+from builder.registry.wire import Answer, Wire
 
 LARGEST_ANSWER = 1 << 20
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')

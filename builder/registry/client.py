@@ -12,9 +12,10 @@ from contextlib import contextmanager
 
 from builder.digest import Digest, digest_bytes, is_digest
 from builder.errors import IntegrityError, StoreUnreachable
+from builder.registry.address import LOOPBACK, joined, origin
 from builder.registry.auth import Access, Login
 from builder.registry.credentials import DOCKER_HUB, Lookup, docker_credentials
-from builder.registry.wire import LOOPBACK, Answer, Body, Limits, Result, Unfinished, Wire, joined, origin
+from builder.registry.wire import Answer, Body, Limits, Result, Unfinished, Wire
 from builder.release.document import INDEX_TYPE, MANIFEST_TYPE
 from builder.release.release import LARGEST_DOCUMENT, Blob, parse_referrers
 

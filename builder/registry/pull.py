@@ -13,8 +13,9 @@ from builder.errors import IntegrityError, StoreUnreachable, UsageError
 from builder.registry.client import Registry
 from builder.registry.offer import MOST_ATTACHED, Attached, Offer, by_version, read_attached
 from builder.registry.place import place
+from builder.registry.receive import Emit, forget
 from builder.registry.reference import Remote
-from builder.registry.transfer import Emit, copy_blob, fetch_blobs, forget
+from builder.registry.transfer import copy_blob, fetch_blobs
 from builder.registry.versions import ANY, parse_version
 from builder.release.document import referrers_tag
 from builder.release.layout import Layout

@@ -18,8 +18,9 @@ from builder.digest import Digest, digest_bytes, hex_of
 from builder.errors import IntegrityError, StoreUnreachable, UsageError
 from builder.registry.client import Registry
 from builder.registry.offer import Offer
+from builder.registry.receive import Emit
 from builder.registry.reference import Remote
-from builder.registry.transfer import Emit, send_blobs
+from builder.registry.transfer import send_blobs
 from builder.release.document import INDEX_TYPE, MANIFEST_TYPE, attachment_entry, referrers_document, referrers_tag
 from builder.release.layout import Layout
 from builder.release.release import LARGEST_DOCUMENT, Blob, parse_referrers

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from builder.errors import StoreUnreachable
+from builder.registry.address import is_loopback, joined
 from builder.registry.auth import Access
 from builder.registry.client import Registry
 from builder.registry.watch import BLOCK
-from builder.registry.wire import Answer, Unfinished, is_loopback, joined
+from builder.registry.wire import Answer, Unfinished
 from builder.release.release import Blob
 
 _LARGEST_CHUNK = 1 << 30

@@ -13,15 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
 from builder.errors import StoreUnreachable
+from builder.registry.address import check_address, is_loopback, joined, origin
 from builder.registry.watch import BLOCK, Exchange, Watch, watched_session
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MOST_REDIRECTS = 5
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -238,34 +237,6 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now())
     except (ValueError, TypeError, OverflowError):
         return 0.0
-
-
-def origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()
-
-
-def is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in LOOPBACK
-
-
-def joined(base: str, location: str) -> str:
-    """``location`` relative to ``base``. StoreUnreachable if it is no address."""
-    try:
-        target = urljoin(base, location)
-        _ = urlsplit(target).port  # raises for what is no number
-    except ValueError as error:
-        raise StoreUnreachable(f"{base} leads to what is no address: {location[:100]!a}") from error
-    return target
-
-
-def check_address(url: str) -> None:
-    """StoreUnreachable unless what is sent to ``url`` is encrypted, or stays on this machine."""
-    parts = urlsplit(url)
-    if "@" in parts.netloc or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url))):
-        raise StoreUnreachable(
-            f"{url[:200]} is not an https address", help="plain http is for this machine itself only"
-        )
 
 
 def reason(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import http.client
 import random
+import re
 import socket
 import struct
 import threading
@@ -25,23 +26,37 @@ REQUESTS = ("refused", "request-cut", "request-bytes")
 KINDS = (*ANSWERS, *REQUESTS, "dead")
 
 
+LIES = ("wrong-bytes", "request-bytes", "not-found", "stale", "twice", "shorter", "wrong-digest")
+"""Answers that look whole."""
+TARGETS = (
+    "",
+    "/blobs/",
+    "/blobs/sha256:",
+    "/manifests/",
+    "/manifests/sha256:",
+    "/manifests/sha256-|/referrers/|/tags/",
+)
+
+
 class Schedule:
-    """Which requests are harmed, and how: a few kinds, a chance, and how often at most."""
+    """Which requests are harmed, and how: those of some paths, a few kinds, a chance, and how often at most."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.kinds = self.chance.sample(KINDS, self.chance.choice([1, 2, 4, len(KINDS)]))
+        among = self.chance.choice([KINDS, LIES])
+        self.kinds = self.chance.sample(among, self.chance.choice([1, 2, 4, len(among)]))
+        self.target = re.compile(self.chance.choice(TARGETS))
         self.share = self.chance.choice([0.1, 0.3, 0.6])
         self.left = self.chance.choice([1, 2, 5, 10_000])
         self.not_founds = 2  # a registry that always says 'not found' is one that has nothing
         self.done: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def next(self) -> tuple[str | None, random.Random]:
-        """The harm to the next request, and a source of chance for its details."""
+    def next(self, path: str) -> tuple[str | None, random.Random]:
+        """The harm to the next request, which is for ``path``, and a source of chance for its details."""
         with self._lock:
             own = random.Random(self.chance.random())
-            if self.left <= 0 or self.chance.random() >= self.share:
+            if self.left <= 0 or not self.target.search(path) or self.chance.random() >= self.share:
                 return None, own
             kind = self.chance.choice(self.kinds)
             if kind == "not-found":
@@ -105,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _any(self) -> None:
-        kind, chance = self.proxy.schedule.next()
+        kind, chance = self.proxy.schedule.next(self.path)
         if kind == "refused":
             return self._reset()
         if kind == "dead":

@@ -238,6 +238,23 @@ def test_a_list_that_goes_on_elsewhere_is_not_read(serve: Serve) -> None:
         registry.tags("a")
 
 
+def test_a_tag_is_absent_only_if_the_list_of_tags_agrees(serve: Serve) -> None:
+    absent = {"/v2/a/manifests/1.0.0": 9, "/v2/a/manifests/1.1.0": 1, "/v2/a/manifests/1.2.0": 9}
+
+    def answer(handler: Any) -> None:
+        if handler.path.startswith("/v2/a/tags"):
+            send(handler, data=b'{"tags":["1.0.0","1.1.0"]}')
+            return
+        absent[handler.path] -= 1
+        send(handler, 404) if absent[handler.path] >= 0 else send(handler, data=b"{}")
+
+    with asking(serve(answer)) as registry:
+        with pytest.raises(StoreUnreachable):
+            registry.tagged("a", "1.0.0")
+        assert registry.tagged("a", "1.1.0") == b"{}"  # somebody wrote it just then
+        assert registry.tagged("a", "1.2.0") is None
+
+
 def test_referrers_are_read_where_there_is_an_api(serve: Serve) -> None:
     index = "application/vnd.oci.image.index.v1+json"
     entry = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": BLOB.digest, "size": BLOB.size}
