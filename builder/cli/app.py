@@ -9,7 +9,9 @@ import typer
 
 from builder.cli import (
     build,
+    capsule,
     check,
+    compile,
     detect,
     doctor,
     index,
@@ -40,6 +42,7 @@ for verb in (
     lock.lock,
     plan.plan,
     build.build,
+    compile.compile_,
     releases.list_,
     releases.show,
     detect.detect,
@@ -47,6 +50,7 @@ for verb in (
     why.why,
     pull.pull,
     push.push,
+    capsule.capsule,
     sign.sign,
     doctor.doctor,
     schema.schema,
