@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from builder.cli.options import DEFAULT_RELEASES, Progress, ReleaseFolder, ReleaseRef, Sources, pairs
+from builder.cli.options import DEFAULT_RELEASES, Progress, ReleaseFolder, ReleaseRef, Sources, named_paths
 
 
 def capsule(
@@ -30,7 +30,7 @@ def capsule(
     from builder.cli.load import reporter
     from builder.compile.capsule import make_capsule
     from builder.engine.docker import DockerEngine
-    from builder.errors import DatasetError, NoEngine, UsageError
+    from builder.errors import NoEngine, UsageError
     from builder.lock import source_opener
     from builder.rebuild.recipe import recipe_of
     from builder.release.layout import Layout
@@ -44,14 +44,7 @@ def capsule(
     layout = Layout(releases)
     found = layout.find(release)
     recipe = recipe_of(layout, found)
-    local = {name: Path(path) for name, path in pairs("--source", source).items()}
-    for item in recipe.manifest.sources:
-        if item.path is not None and item.name not in local:
-            raise DatasetError(
-                f"source {item.name} is a folder, {item.path!r}, that nobody can fetch",
-                help=f"give a copy: --source {item.name}=PATH",
-                code="dataset-source",
-            )
+    local = named_paths(source, [item.name for item in recipe.manifest.sources])
     with reporter(progress) as emit:
         engine = None
         if images:
@@ -60,8 +53,9 @@ def capsule(
             except NoEngine as error:
                 emit("message", {"text": f"no images will be in it: {error.message}"})
         opened = source_opener(
-            recipe.manifest, recipe.lock, Path(), local, cache_folder(), emit,
+            recipe.manifest, recipe.lock, None, local, cache_folder(), emit,
             lambda locked: release_files(locked, releases, cache_folder()), lambda listing: None,
+            known=recipe.listings.get,
         )  # fmt: skip
         try:
             make_capsule(

@@ -24,9 +24,9 @@ from builder.digest import digest_bytes
 from builder.engine.base import Emit
 from builder.engine.inside import HOME, PATH
 from builder.engine.request import THREAD_VARIABLES, fixed_environment
-from builder.errors import IntegrityError, LockError, StoreUnreachable
-from builder.lock.toolchains import lock_toolchain
+from builder.errors import IntegrityError, StoreUnreachable
 from builder.plan.step import Plan, Step, Toolchain
+from builder.rebuild.permission import shipped, vouched
 from builder.rebuild.recipe import Recipe
 from builder.release.contents import STEPS
 from builder.release.document import TITLE, VERSION, release_document
@@ -72,7 +72,7 @@ def make_capsule(
     user has not ``trusted`` it; StoreUnreachable if there is no room; NoEngine for missing parts.
     """
     used = toolchains_of(recipe.plan)
-    if not trusted:
+    if not (trusted or vouched(layout, release)):
         _check_known(release, used, images=client is not None, wheels=wheels)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.resolve().parent) as scratch:
         recipe.lay_out(Path(scratch) / "recipe")
@@ -101,13 +101,8 @@ def make_capsule(
 def _check_known(release: Release, used: list[Toolchain], *, images: bool, wheels: bool) -> None:
     """A toolchain's Dockerfile runs with the network, the code of its source packages as this user."""
     for toolchain in used:
-        if toolchain.image is not None or not (images or wheels):
-            continue
-        try:
-            own = lock_toolchain(toolchain.name, None if images else toolchain.base_image)
-        except LockError:
-            own = None
-        if own is None or own.digest != toolchain.digest:
+        needed = toolchain.image is None and (images or wheels)
+        if needed and not shipped(toolchain, any_base=not images):
             raise IntegrityError(
                 f"{release.ref} has a toolchain {toolchain.name} that this tinsmith does not have, and would make it",
                 help="if you trust who made the release: --trust-recipe; or --no-images --no-wheels",
