@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from builder.engine.interpreter import find_interpreter
 from tests.fakes import Events
-from tests.integration.conftest import project
+from tests.integration.conftest import TINSMITH, environment, project
 
 
 @contextmanager
@@ -70,6 +71,17 @@ def with_wheels(capsule: Path, scratch: Path) -> str:
     command = ["unshare", "--net", sys.executable, "local.py", str(scratch / "out-local"), *named]
     run(command, capsule, {"PATH": os.environ["PATH"], "HOME": str(scratch)})
     return (scratch / "out-local" / "release.txt").read_text()
+
+
+def sources(capsule: Path) -> list[str]:
+    """Words that name the data of a capsule for ``tinsmith rebuild``."""
+    with tarfile.open(capsule / "context" / "static" / "recipe.tar") as recipe:
+        stream = recipe.extractfile("lock.json")
+        assert stream is not None
+        lock = json.load(stream)
+    found = [item for item in (lock.get("dataset"), lock.get("init")) if item]
+    folder = capsule / "context" / "data"
+    return [word for item in found for word in ("--source", f"{item['name']}={folder / item['digest'][7:]}")]
 
 
 def run(command: Sequence[str], folder: Path, environ: dict[str, str] | None = None) -> str:
@@ -122,6 +134,10 @@ def main() -> int:
                 begun = time.monotonic()
                 what = f"images, {'BuildKit' if buildkit else 'classic builder'}"
                 compare(what, begun, with_images(capsule, scratch, address, buildkit=buildkit))
+            begun = time.monotonic()
+            words = ["rebuild", release, "--engine", "docker", "--trust-recipe", *sources(capsule)]
+            told = run([*TINSMITH, *words], capsule, {**environment(), "DOCKER_HOST": address})
+            compare("images, tinsmith rebuild", begun, f"rebuilt {told.split()[-1]}")
     return 1 if wrong else 0
 
 
