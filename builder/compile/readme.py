@@ -111,6 +111,8 @@ def _network(plan: Plan) -> str:
         *(f"toolchains/{toolchain.name}/" for toolchain in used if toolchain.image is None),
         "They stay in a stage that nothing is released from.",
         "",
+        "'Permission denied' in a step: it runs as nobody, and the files here must be open to all: chmod -R go+rX .",
+        "",
         "Other base images: --build-arg "
         + ", ".join(f"{variable(BASE, toolchain.name)}=…" for toolchain in used)
         + ". Any with the same Python serves.",

@@ -65,6 +65,8 @@ def write_files(folder: Path, files: Mapping[str, bytes], sources: list[Source])
             digests[place] = digest
     (folder / SUMS).write_bytes(checksums(digests))
     (folder / SUMS).chmod(0o644)
+    for place, _, _ in os.walk(folder):  # whatever the umask: a step is not the user who copied them
+        Path(place).chmod(0o755)
 
 
 def copy_checked(source: Path, target: Path, digest: Digest) -> None:

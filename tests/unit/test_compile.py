@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -186,8 +187,13 @@ def test_the_same_bytes_again_whoever_compiles(birds: Path, tmp_path: Path, monk
     assert {mode for _, mode in before.values()} == {0o644}
     monkeypatch.setenv("TINSMITH_THREADS", "7")
     monkeypatch.setenv("PIP_INDEX_URL", "https://example.invalid/simple")
-    again, _ = compiled(tmp_path, birds)
+    mask = os.umask(0o077)
+    try:
+        again, _ = compiled(tmp_path, birds)
+    finally:
+        os.umask(mask)
     assert files_of(again[0]) == before
+    assert {path.stat().st_mode & 0o777 for path in [again[0], *again[0].rglob("*")] if path.is_dir()} == {0o755}
     sums = dict(reversed(line.split("  ", 1)) for line in (first[0] / SUMS).read_text().splitlines())
     assert sums == {name: hashlib.sha256(data).hexdigest() for name, (data, _) in before.items() if name != SUMS}
     listing = dataset_digest(tmp_path / "birds", ["images", "annotations"])
