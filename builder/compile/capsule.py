@@ -72,7 +72,7 @@ def make_capsule(
     user has not ``trusted`` it; StoreUnreachable if there is no room; NoEngine for missing parts.
     """
     used = toolchains_of(recipe.plan)
-    if not (trusted or vouched(layout, release)):
+    if not (vouched(layout, release) or trusted):  # what the policy refuses, nobody can trust
         _check_known(release, used, images=client is not None, wheels=wheels)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.resolve().parent) as scratch:
         recipe.lay_out(Path(scratch) / "recipe")
