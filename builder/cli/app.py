@@ -9,7 +9,9 @@ import typer
 
 from builder.cli import (
     build,
+    capsule,
     check,
+    compile,
     detect,
     doctor,
     index,
@@ -41,6 +43,7 @@ for verb in (
     lock.lock,
     plan.plan,
     build.build,
+    compile.compile_,
     releases.list_,
     releases.show,
     detect.detect,
@@ -49,6 +52,7 @@ for verb in (
     verify.verify,
     pull.pull,
     push.push,
+    capsule.capsule,
     sign.sign,
     doctor.doctor,
     schema.schema,

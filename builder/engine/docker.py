@@ -29,15 +29,13 @@ from builder.engine.container import (
 )
 from builder.engine.events import StepOutput, failure, out_of_memory
 from builder.engine.image import ensure_image
+from builder.engine.inside import HOME, NOBODY, OUTPUT, PATH, REQUEST, STEPS, input_folder
 from builder.engine.leftovers import OWNER_LABEL, RUN_LABEL, owner, sweep
 from builder.engine.request import ENTRY, environment, request, threads_of
 from builder.errors import NoEngine
 from builder.plan.step import Step, Toolchain
 from builder.resources import toolchain_folder
 
-_ROOT = "/tinsmith"
-_PATH = "/opt/toolchain/bin:/usr/local/bin:/usr/bin:/bin"
-_NOBODY = 65532
 _GRACE_SECONDS = 10
 _USUAL = "unix:///var/run/docker.sock"
 _PING_SECONDS = 2
@@ -144,11 +142,11 @@ class DockerEngine:
             cpus = min(threads_of(step), int(self.client.info()["NCPU"]))
             self.client.containers.create(
                 self._ready[step.toolchain.digest],
-                ["python", f"{_ROOT}/steps/{ENTRY}", f"{_ROOT}/request.json"],
+                ["python", f"{STEPS}/{ENTRY}", REQUEST],
                 name=name,
                 user=account,
-                working_dir="/tmp",
-                environment=environment(step, _PATH, "/tmp"),
+                working_dir=HOME,
+                environment=environment(step, PATH, HOME),
                 labels={RUN_LABEL: name, OWNER_LABEL: owner()},
                 **hardened(account, step.memory_mb, cpus, mounts),
             )
@@ -183,21 +181,21 @@ def _knock(address: str) -> None:
 
 def _user() -> tuple[int, int]:
     """Who a step runs as: the caller, whose the output folder is, or nobody where the caller is root."""
-    return (os.getuid(), os.getgid()) if os.getuid() != 0 else (_NOBODY, _NOBODY)
+    return (os.getuid(), os.getgid()) if os.getuid() != 0 else (NOBODY, NOBODY)
 
 
 def _mounts(step: Step, workspace: Workspace, output: Path, scratch: Path) -> list[Mount]:
     """The request, the code and the inputs, read-only; the output folder. ``scratch`` is for copies."""
-    inputs = {name: f"{_ROOT}/in/{name}" for name in workspace.inputs}
+    inputs = {name: input_folder(name) for name in workspace.inputs}
     document = scratch / "request.json"
-    document.write_text(json.dumps(request(step, workspace, inputs, f"{_ROOT}/out")))
+    document.write_text(json.dumps(request(step, workspace, inputs, OUTPUT)))
     document.chmod(0o644)
-    folders = {f"{_ROOT}/steps": workspace.steps}
+    folders = {STEPS: workspace.steps}
     folders.update({inputs[name]: folder for name, folder in workspace.inputs.items()})
-    mounts = [Mount(f"{_ROOT}/request.json", str(document), type="bind", read_only=True)]
+    mounts = [Mount(REQUEST, str(document), type="bind", read_only=True)]
     for number, (target, folder) in enumerate(folders.items()):
         source = folder.resolve()
         if os.getuid() == 0:
             source = readable_copy(source, scratch / str(number))
         mounts.append(Mount(target, str(source), type="bind", read_only=True))
-    return [*mounts, Mount(f"{_ROOT}/out", str(output), type="bind")]
+    return [*mounts, Mount(OUTPUT, str(output), type="bind")]

@@ -12,6 +12,9 @@ from builder.settings import threads
 ENTRY = "run.py"
 """The script of the step code folder that runs any step."""
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""Those of a step's environment that say how many threads it runs on."""
+
 
 def threads_of(step: Step) -> int:
     """How many threads ``step`` runs on."""
@@ -33,7 +36,11 @@ def request(step: Step, workspace: Workspace, inputs: Mapping[str, str], output:
 
 def environment(step: Step, path: str, home: str) -> dict[str, str]:
     """The whole environment of a step: nothing of the caller's comes in. ``home`` is its scratch folder."""
-    count = str(threads_of(step))
+    return {**fixed_environment(path, home), **dict.fromkeys(THREAD_VARIABLES, str(threads_of(step)))}
+
+
+def fixed_environment(path: str, home: str) -> dict[str, str]:
+    """What is the same for every step; ``THREAD_VARIABLES`` are the others."""
     return {
         "PATH": path,
         "HOME": home,
@@ -48,8 +55,4 @@ def environment(step: Step, path: str, home: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "OMP_NUM_THREADS": count,
-        "OPENBLAS_NUM_THREADS": count,
-        "MKL_NUM_THREADS": count,
-        "NUMEXPR_NUM_THREADS": count,
     }

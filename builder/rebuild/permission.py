@@ -48,12 +48,12 @@ def unisolated(recipe: Recipe, engine: Engine) -> Iterator[str]:
         yield f"the local engine cannot isolate its steps here: {engine.isolation}"
     for toolchain in {step.toolchain.name: step.toolchain for step in recipe.plan.needed()}.values():
         # An image of one's own is run like any step, and nothing of it is built.
-        if toolchain.image is None and not _shipped(toolchain, any_base=engine.name == "local"):
+        if toolchain.image is None and not shipped(toolchain, any_base=engine.name == "local"):
             how = "installed with the rights of this user" if engine.name == "local" else "built with network access"
             yield f"its toolchain {toolchain.name}, which is not one that this tinsmith has, would be {how}"
 
 
-def _shipped(toolchain: Toolchain, *, any_base: bool) -> bool:
+def shipped(toolchain: Toolchain, *, any_base: bool) -> bool:
     """Is it a toolchain of this tinsmith? The local engine uses no base image, so ``any_base`` will do there."""
     try:
         own = lock_toolchain(toolchain.name, toolchain.base_image if any_base else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -93,12 +94,27 @@ def in_toolchain(script: str, *words: str, under: Sequence[str] = ()) -> Any:
 
 
 def project(folder: Path) -> Run:
-    """A project with ``manifests/tiny.yaml``, locked."""
+    """A project with ``manifests/tiny.yaml``, locked to the same base images as every other one."""
     (folder / "manifests").mkdir()
     (folder / "manifests" / "tiny.yaml").write_text(TINY)
     run = runner(folder)
-    run("lock", "manifests/tiny.yaml")
+    run("lock", "manifests/tiny.yaml", *bases())
     return run
+
+
+@functools.cache
+def bases() -> tuple[str, ...]:
+    """Words for ``tinsmith lock`` that name the stand-in base images where this machine has them."""
+    try:
+        engine = DockerEngine.connect()
+    except NoEngine:
+        return ()
+    words = []
+    for toolchain, tag in (("tf1.15", "tinsmith-base:py3.7"), ("litert", "tinsmith-base:py3.11")):
+        if image := engine.local_image(tag):
+            words += ["--base-image", f"{toolchain}={image}"]
+    engine.close()
+    return tuple(words)
 
 
 def outputs(folder: Path, step: str, store: Path | None = None) -> dict[str, str]:
@@ -120,21 +136,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def standin_bases() -> list[str]:
-    """Words for ``tinsmith lock`` that name the stand-in base images where this machine has them.
-
-    Skips where no Docker engine answers, or fails if TINSMITH_REQUIRE_DOCKER is set.
-    """
+def docker_engine() -> None:
+    """Skips where no Docker engine answers, or fails if TINSMITH_REQUIRE_DOCKER is set."""
     try:
-        engine = DockerEngine.connect()
+        DockerEngine.connect().close()
     except NoEngine as error:
         if os.environ.get("TINSMITH_REQUIRE_DOCKER"):
             pytest.fail(error.message)
         pytest.skip(error.message)
-    words = []
-    for toolchain, tag in (("tf1.15", "tinsmith-base:py3.7"), ("litert", "tinsmith-base:py3.11")):
-        image = engine.local_image(tag)
-        if image:
-            words += ["--base-image", f"{toolchain}={image}"]
-    engine.close()
-    return words

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from builder.digest import digest_file
-from tests.integration.conftest import outputs, project, runner
+from tests.integration.conftest import bases, outputs, project, runner
 
 pytestmark = pytest.mark.toolchain
 MANIFEST = "manifests/tiny.yaml"
@@ -92,7 +94,7 @@ def test_a_missed_budget_is_exit_5_and_releases_nothing(built: Path, tmp_path: P
     (tmp_path / "manifests").mkdir()
     (tmp_path / MANIFEST).write_text(text)
     run = runner(tmp_path)
-    run("lock", MANIFEST)
+    run("lock", MANIFEST, *bases())
     store = str(built / ".tinsmith" / "store")
     done = run("build", MANIFEST, "--engine", "local", "--store", store, status=5)
     assert "min_map50" in done.stderr
@@ -105,20 +107,49 @@ def test_other_bytes_under_a_released_version_are_exit_7(built: Path, tmp_path: 
     (tmp_path / "manifests").mkdir()
     (tmp_path / MANIFEST).write_text(text)
     run = runner(tmp_path)
-    run("lock", MANIFEST)
+    run("lock", MANIFEST, *bases())
     store, releases = str(built / ".tinsmith" / "store"), str(built / "releases")
     done = run("build", MANIFEST, "--engine", "local", "--store", store, "--releases", releases, status=7)
     assert "metadata.json" in done.stderr
 
 
 @pytest.mark.docker
-def test_docker_and_local_build_the_same_bytes(built: Path, tmp_path: Path, standin_bases: list[str]) -> None:
-    project(tmp_path)
-    run = runner(tmp_path)
-    run("lock", MANIFEST, *standin_bases)
+def test_docker_local_and_a_compiled_dockerfile_build_one_release(
+    built: Path, tmp_path: Path, docker_engine: None
+) -> None:
+    run = project(tmp_path)
     done = run("build", MANIFEST, "--engine", "docker")
     assert "train    started (docker)" in done.stderr
     for step in ("ingest", "train", "export", "convert", "infer", "verify"):
         assert outputs(tmp_path, step) == outputs(built, step), step
-    model = "build/tiny-1.0.0/model.tflite"
-    assert digest_file(tmp_path / model) == digest_file(built / model)
+    (here,) = json.loads(run("list", "--json").stdout)
+    (local,) = json.loads(runner(built)("list", "--json").stdout)
+    assert here["digest"] == local["digest"]
+    run("compile", MANIFEST, "--to", "dockerfile", "-o", "context")
+    # The toolchains' images are there, built by the engine; from here on there is no tinsmith and no network.
+    image = docker(
+        "build", "--quiet", "--network", "none", "--file", "context/offline.Dockerfile", "context", at=tmp_path
+    )
+    container = docker("create", image, "none", at=tmp_path)
+    docker("cp", f"{container}:/release", "compiled", at=tmp_path)
+    docker("rm", container, at=tmp_path)
+    assert (tmp_path / "compiled" / "release.txt").read_text() == f"tiny@1.0.0 {local['digest']}\n"
+    for path in (tmp_path / "compiled" / "files").rglob("*"):
+        if path.is_file():
+            twin = built / "build" / "tiny-1.0.0" / path.relative_to(tmp_path / "compiled" / "files")
+            assert path.read_bytes() == twin.read_bytes(), path
+    run("show", local["digest"], "--releases", "compiled/oci")
+
+
+def docker(*words: str, at: Path) -> str:
+    """What the docker client prints, with the builder that every engine has."""
+    done = subprocess.run(
+        ["docker", *words],
+        cwd=at,
+        env={**os.environ, "DOCKER_BUILDKIT": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
