@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from builder.build import RESULT
 from builder.compile.toolchain import BASE, stage, stages, variable
 from builder.engine.image import image_tag
 from builder.engine.inside import HOME, NOBODY, OUTPUT, PATH, REQUEST, ROOT, STEPS, input_folder
 from builder.engine.request import ENTRY, THREAD_VARIABLES, fixed_environment
 from builder.errors import IntegrityError
 from builder.plan.step import Plan, Step, Toolchain
+from builder.result import RESULT
 from builder.store.workspaces import CHECKPOINTS
 
 HEADER = "# Written by 'tinsmith compile'."
