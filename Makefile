@@ -14,7 +14,7 @@ $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 endef
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 
-.PHONY: demo test lint acceptance bench fuzz stress golden reference toolchain-locks requirements clean
+.PHONY: demo test lint acceptance bench fuzz stress capsule golden reference toolchain-locks requirements clean
 
 demo: $(READY)  ## Build manifests/shapes.yaml: a trained, verified release in a few minutes
 	$(BIN)/tinsmith build manifests/shapes.yaml
@@ -31,9 +31,10 @@ lint: $(DEV)
 acceptance: $(READY)  ## Train on the raccoon photographs: ten minutes on two cores
 	$(BIN)/tinsmith build manifests/raccoon-025.yaml --source raccoon=$${RACCOON:-../shared/data/raccoon}
 
-bench: $(DEV)  ## Speeds beside a peer's, in the same run: reading annotations, reading pictures, training
+bench: $(DEV)  ## Speeds beside a peer's, in the same run: reading annotations, reading pictures, push and pull, training
 	$(BIN)/python -m tests.bench.coco_size
 	$(BIN)/python -m tests.bench.jpegs
+	$(BIN)/python -m tests.bench.registry_speed
 	$(BIN)/python -m tests.bench.training_speed
 
 fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within a second each
@@ -41,8 +42,13 @@ fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within 
 	$(BIN)/python -m tests.fuzz.inputs
 	$(BIN)/python -m tests.fuzz.archives
 
-stress: $(DEV)  ## Trainings stopped and killed at random, compared with one that is not: twenty minutes on two cores
+stress: $(DEV)  ## Trainings killed, a registry that fails, variations around a build: half an hour on two cores
 	$(BIN)/python -m tests.stress.kills
+	$(BIN)/python -m tests.stress.faults
+	$(BIN)/python -m tests.stress.variations --each
+
+capsule: $(DEV)  ## A capsule of a small release, built from with no network in four ways: five minutes, needs root
+	$(BIN)/python -m tests.stress.capsule
 
 golden: $(DEV)  ## Write the expected step keys anew; the diff shows what will run again
 	$(BIN)/python -m tests.golden.write
