@@ -106,6 +106,7 @@ def in_store(test: Tampering, root: Path, release: Release) -> None:
 
 
 def in_registry(test: Tampering, layout: Layout, release: Release, scratch: Path) -> None:
+    scratch.mkdir()
     quick = Limits(first_wait=0.001, longest_wait=0.01)
     with running(scratch) as server, Registry(server.host, lookup=anonymous, limits=quick) as registry:
         remote = Remote(server.host, f"tampered/{release.name}", release.version)
