@@ -27,8 +27,8 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 def add_metadata(model, name, content):
     """``model`` (a .tflite, bytes) with one more metadata entry: ``name`` and its ``content`` (bytes).
 
-    What follows the new front is ``model``, byte for byte. ValueError if it has an entry of that name, is no .tflite, or
-    uses what this module does not know how to move.
+    What follows the new front is ``model``, byte for byte. ValueError if it has an entry of that name, is no .tflite,
+    or uses what this module does not know how to move.
     """
     old = flatbuffer.root(model)
     if name in [entry for entry, _, _ in flatbuffer.metadata(model)]:
@@ -81,7 +81,7 @@ def add_metadata(model, name, content):
 
 
 def append_files(model, files):
-    """``model`` with ``files`` ((name, bytes), in this order) behind it: a ZIP archive, stored, with no dates of its own.
+    """``model`` with ``files`` ((name, bytes), in this order) behind it: a ZIP archive, stored, with a fixed date.
 
     Programs look for the archive from the end of the file, as TensorFlow's metadata writer puts it there, and count its
     offsets from the file's first byte. TensorFlow itself does not read that far.

@@ -23,7 +23,7 @@ from builder.settings import cache_folder
 from tests.fakes import Events
 from tests.integration.conftest import runner
 
-pytestmark = [pytest.mark.toolchain, pytest.mark.clients]
+pytestmark = pytest.mark.toolchain
 CLIENTS = Path(__file__).with_name("clients")
 NAMES = ("tflite-support", "mediapipe")
 VARIANTS = ("float32", "float16", "dynamic", "int8-1", "int8-2", "uint8-qat")
@@ -50,7 +50,8 @@ def client_python(name: str) -> Path:
         [str(python), "-c", f"import {module}"], capture_output=True, text=True, check=False, cwd=CLIENTS
     )
     if tried.returncode:
-        message = f"{name} cannot be loaded ({tried.stderr.strip().splitlines()[-1]}); .ci/clients installs what it needs"
+        reason = tried.stderr.strip().splitlines()[-1]
+        message = f"{name} cannot be loaded ({reason}); .ci/clients installs what it needs"
         if os.environ.get("TINSMITH_REQUIRE_CLIENTS"):
             pytest.fail(message)
         pytest.skip(message)
@@ -92,12 +93,15 @@ def expected(
 
 @pytest.fixture(scope="module", params=NAMES)
 def answers(
-    request: pytest.FixtureRequest, quantized: tuple[Path, Any], pictures: list[Path], tmp_path: Path
+    request: pytest.FixtureRequest,
+    quantized: tuple[Path, Any],
+    pictures: list[Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, dict[str, Any]]:
     """Variant -> picture's name -> what a client finds in it."""
     root, _ = quantized
     models = {str(root / "build" / f"q-{variant}-1.0.0" / "model.tflite"): variant for variant in VARIANTS}
-    asked = tmp_path / "request.json"
+    asked = tmp_path_factory.mktemp("asked") / "request.json"
     asked.write_text(json.dumps({"models": list(models), "pictures": [str(picture) for picture in pictures]}))
     done = subprocess.run(
         [str(client_python(request.param)), "detect.py", request.param.replace("-", "_"), str(asked)],

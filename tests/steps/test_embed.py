@@ -117,7 +117,7 @@ def test_what_cannot_be_moved_is_refused() -> None:
     class Later(schema.ModelT):  # type: ignore[misc]
         """A Model table with a field that the schema does not have yet."""
 
-        def Pack(self, builder: Any) -> Any:  # noqa: N802
+        def Pack(self, builder: Any) -> Any:
             builder.StartObject(10)
             builder.PrependUint32Slot(9, 7, 0)
             return builder.EndObject()

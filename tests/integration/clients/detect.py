@@ -1,10 +1,11 @@
 """Run by a client's own Python: ``detect.py CLIENT REQUEST``, where REQUEST is a file with {"models", "pictures"}.
 
-Prints {model: {picture: [{"label", "score", "box": [left, top, right, bottom]}]}} as JSON, boxes in pixels. The client is
-given the model's path and nothing else.
+Prints {model: {picture: [{"label", "score", "box": [left, top, right, bottom]}]}} as JSON, boxes in pixels. The client
+is given the model's path and nothing else.
 """
 
 import json
+import pathlib
 import sys
 
 
@@ -28,8 +29,7 @@ def mediapipe(models, pictures):
 
 
 def main(client, request):
-    with open(request) as stream:
-        asked = json.load(stream)
+    asked = json.loads(pathlib.Path(request).read_text())
     found = {model: {} for model in asked["models"]}
     for model, picture, result in globals()[client](asked["models"], asked["pictures"]):
         found[model][picture] = [
