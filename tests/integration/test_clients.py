@@ -33,6 +33,14 @@ SURE = 0.25
 """Least score of the detections that are compared: below it boxes of a short training crowd each other out."""
 BOX, SCORE = 2.0, 0.01
 """Both clients round a box's corner and its size down to whole pixels, which is up to two at its far side."""
+UNSTEADY = {"dynamic", "int8-1"}
+"""Variants whose answer hangs on the last bit of the normalised input, in one and the same runtime too.
+
+With mean and std of 127.5, each of 256 pixel values lies halfway between two levels of int8: which one it becomes
+depends on how a program writes the division. Dynamic quantization rounds what each layer computes. A uint8 input has
+no such choice. Most of what is found must still agree, if less closely.
+"""
+UNSTEADY_BOX, UNSTEADY_SCORE, UNSTEADY_SHARE = 6.0, 0.12, 0.8
 
 
 def client_python(name: str) -> Path:
@@ -132,7 +140,8 @@ def inside(detection: dict[str, Any]) -> bool:
 def test_a_client_finds_what_tinsmith_finds(
     variant: str, answers: dict[str, dict[str, Any]], expected: dict[str, dict[str, Any]]
 ) -> None:
-    compared, labels = 0, set()
+    box, score, share = (UNSTEADY_BOX, UNSTEADY_SCORE, UNSTEADY_SHARE) if variant in UNSTEADY else (BOX, SCORE, 1.0)
+    compared, labels, differing = 0, set(), []
     for picture, ours in expected[variant].items():
         theirs = answers[variant][picture]
         for these, those in ((ours, theirs), (theirs, ours)):
@@ -140,10 +149,11 @@ def test_a_client_finds_what_tinsmith_finds(
                 if detection["score"] < SURE or not inside(detection):
                     continue
                 nearest = min(those, key=lambda other: distance(detection, other))
-                assert distance(detection, nearest) <= BOX, (picture, detection, those)
-                assert abs(detection["score"] - nearest["score"]) <= SCORE, (picture, detection, nearest)
+                if distance(detection, nearest) > box or abs(detection["score"] - nearest["score"]) > score:
+                    differing.append((picture, detection, nearest))
                 compared += 1
                 labels.add(detection["label"])
+    assert len(differing) <= (1 - share) * compared, differing
     assert compared >= 2 * PICTURES
     assert labels == {"circle", "square", "triangle"}
 
@@ -152,13 +162,16 @@ def test_the_task_library_writes_out_what_was_embedded(quantized: tuple[Path, An
     root, _ = quantized
     script = ("import sys; from tflite_support import metadata;"
               "shown = metadata.MetadataDisplayer.with_model_file(sys.argv[1]);"
+              "from tensorflow_lite_support.metadata.cc.python import _pywrap_metadata_version as version;"
+              "print(version.GetMinimumMetadataParserVersion(shown.get_metadata_buffer()));"
               "print(shown.get_packed_associated_file_list()); print(shown.get_metadata_json())")  # fmt: skip
     model = root / "build" / "q-int8-2-1.0.0" / "model.tflite"
     done = subprocess.run([str(client_python("tflite-support")), "-c", script, str(model)],
                           capture_output=True, text=True, check=True, cwd=CLIENTS)  # fmt: skip
-    listed, _, text = done.stdout.partition("\n")
+    counted, listed, text = done.stdout.split("\n", 2)
     found = json.loads(text)
     assert listed == "['labels.txt', 'release.json']"
+    assert found["min_parser_version"] == counted.strip()
     assert (found["name"], found["version"], found["license"]) == ("q-int8-2", "1.0.0", "MIT")
     (subgraph,) = found["subgraph_metadata"]
     (image,) = subgraph["input_tensor_metadata"]
