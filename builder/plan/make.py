@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from builder.digest import Digest
+from builder.digest import Digest, digest_json
 from builder.lock.model import Lock, LockedSource
 from builder.manifest.model import Manifest
 from builder.plan.code import StepCode, modules_of

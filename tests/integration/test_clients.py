@@ -132,7 +132,7 @@ def distance(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 
 def inside(detection: dict[str, Any]) -> bool:
-    """Whether a box begins within the picture: both clients move one that does not, and keep its size."""
+    """Whether a box begins within the picture: MediaPipe moves one that does not to its edge, and keeps its size."""
     return bool(detection["box"][0] > 0 and detection["box"][1] > 0)
 
 
