@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from builder.digest import Digest
+from builder.digest import Digest, digest_json
 from builder.lock.model import Lock, LockedSource
 from builder.manifest.model import Manifest
 from builder.plan.code import StepCode, modules_of
@@ -85,8 +85,9 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
         _Recipe("float-export" if aware else "export", tf1, common, {"weights": "train"}, module="export"),
     ]
     weights = "train"
-    evaluated = {"inferred": "infer", "converted": "convert", "graph": "export"}
-    inferred = {"data": "ingest", "graph": "export", "converted": "convert"}
+    # What is released is what is measured: from here on ``converted`` is the file with its metadata.
+    evaluated = {"inferred": "infer", "converted": "embed", "graph": "export"}
+    inferred = {"data": "ingest", "graph": "export", "converted": "embed"}
     if aware:
         weights = "qat"
         inferred["float_graph"] = "float-export"
@@ -103,26 +104,28 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
             _Recipe("export", tf1, {**common, "quantization_aware": True}, {"weights": "qat"}),
         ]
     calibration = {"data": "ingest"} if quantization["type"] == "int8" else {}
+    named = {"name": manifest.name, "version": manifest.version, "release": whole["release"]}
+    # Budgets judge a model and do not change it: one that is edited must not have the model measured again.
+    embed = {**named, "classes": classes, "manifest_without_verify": digest_json(_without(whole, "verify"))}
     package = {
         **quantized,
-        "name": manifest.name,
-        "version": manifest.version,
+        **named,
         "manifest_digest": manifest.digest,
-        "release": whole["release"],
         "toolchains": {name: lock.toolchain(name).digest for name in (tf1, LITERT)},
         "dataset_digest": lock.dataset.digest if lock.dataset else None,
     }
     return [
         *recipes,
         _Recipe("convert", tf1, {"model": model, "quantization": quantization}, {"graph": "export", **calibration}),
+        _Recipe("embed", LITERT, embed, {"converted": "convert", "graph": "export"}),
         _Recipe("infer", tf1, common, inferred),
         _Recipe("verify", LITERT, quantized, evaluated),
-        _Recipe("measure", LITERT, {"model": model, "threads": 2}, {"converted": "convert", "graph": "export"}),
+        _Recipe("measure", LITERT, {"model": model, "threads": 2}, {"converted": "embed", "graph": "export"}),
         _Recipe(
             "package",
             LITERT,
             package,
-            {"converted": "convert", "graph": "export", "verified": "verify", "data": "ingest", "weights": weights},
+            {"converted": "embed", "graph": "export", "verified": "verify", "data": "ingest", "weights": weights},
         ),
     ]
 

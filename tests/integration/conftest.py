@@ -52,6 +52,8 @@ quantization: float32
 release: {license: MIT, description: Drawings for a test, authors: [The tests]}
 """
 
+BUILD = ("--engine", "local", "--json")
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -91,6 +93,26 @@ def step_python(*words: str, under: Sequence[str] = ()) -> str:
 def in_toolchain(script: str, *words: str, under: Sequence[str] = ()) -> Any:
     """The JSON that ``script`` of this folder prints as its last line; see ``step_python``."""
     return json.loads(step_python(str(Path(__file__).with_name(script)), *words, under=under).splitlines()[-1])
+
+
+def manifest(name: str, **changes: str) -> str:
+    """The tiny manifest under another name; each change replaces a top-level section, or adds it."""
+    text = TINY.replace("name: tiny", f"name: {name}").replace("steps: 12", "steps: 4")
+    for key, body in changes.items():
+        lines = text.splitlines(keepends=True)
+        start = next((number for number, line in enumerate(lines) if line.startswith(f"{key}:")), len(lines))
+        end = next((n for n in range(start + 1, len(lines)) if not lines[n].startswith(" ")), len(lines))
+        text = "".join([*lines[:start], f"{key}: {body}\n", *lines[end:]])
+    return text
+
+
+def build(run: Run, folder: Path, name: str, text: str, status: int = 0) -> Any:
+    """Locks and builds a manifest; what ``build --json`` says."""
+    (folder / "manifests").mkdir(exist_ok=True)
+    (folder / "manifests" / f"{name}.yaml").write_text(text)
+    run("lock", f"manifests/{name}.yaml")
+    done = run("build", f"manifests/{name}.yaml", *BUILD, status=status)
+    return json.loads(done.stdout) if status == 0 else done.stderr
 
 
 def project(folder: Path) -> Run:
@@ -133,6 +155,25 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "build.stderr").write_text(done.stderr)
     (folder / "build.stdout").write_text(done.stdout)
     return folder
+
+
+QUANTIZATIONS = "[float32, float16, dynamic, int8, {type: int8, interface: uint8}, {type: uint8-qat, steps: 4}]"
+
+
+@pytest.fixture(scope="session")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A project with one training quantized in every way, as q-float32 and so on; release -> what ``build`` says.
+
+    It is trained just long enough to find what is drawn.
+    """
+    text = manifest("q", quantization=QUANTIZATIONS)
+    for old, new in (("images: 60", "images: 300"), ("eval: 0.2", "eval: 0.04"), ("base: 0.002", "base: 0.003"),
+                     ("steps: 4\n", "steps: 250\n"), ("batch_size: 4", "batch_size: 16"),
+                     ("checkpoint_every: 3", "checkpoint_every: 250")):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new, 1)
+    folder = tmp_path_factory.mktemp("quantized")
+    return folder, {item["release"]: item for item in build(runner(folder), folder, "q", text)}
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from tests.integration.conftest import bases, outputs, project, runner
 
 pytestmark = pytest.mark.toolchain
 MANIFEST = "manifests/tiny.yaml"
-STEPS = ("ingest", "train", "export", "convert", "infer", "verify", "measure", "package")
+STEPS = ("ingest", "train", "export", "convert", "embed", "infer", "verify", "measure", "package")
 
 
 def test_every_step_is_seen_to_run_and_training_shows_its_progress(built: Path) -> None:
@@ -120,7 +120,7 @@ def test_docker_local_and_a_compiled_dockerfile_build_one_release(
     run = project(tmp_path)
     done = run("build", MANIFEST, "--engine", "docker")
     assert "train    started (docker)" in done.stderr
-    for step in ("ingest", "train", "export", "convert", "infer", "verify"):
+    for step in ("ingest", "train", "export", "convert", "embed", "infer", "verify"):
         assert outputs(tmp_path, step) == outputs(built, step), step
     (here,) = json.loads(run("list", "--json").stdout)
     (local,) = json.loads(runner(built)("list", "--json").stdout)

@@ -16,32 +16,11 @@ from builder.lock.toolchains import resolve_toolchain
 from builder.resources import toolchain_folder
 from builder.settings import cache_folder
 from tests.fakes import Events
-from tests.integration.conftest import TINY, Run, runner
+from tests.integration.conftest import BUILD, build, manifest, runner
 
 pytestmark = pytest.mark.toolchain
 
 SIZE, SIDE = (112, 96), 40
-BUILD = ("--engine", "local", "--json")
-
-
-def manifest(name: str, **changes: str) -> str:
-    """The tiny manifest under another name; each change replaces a top-level section, or adds it."""
-    text = TINY.replace("name: tiny", f"name: {name}").replace("steps: 12", "steps: 4")
-    for key, body in changes.items():
-        lines = text.splitlines(keepends=True)
-        start = next((number for number, line in enumerate(lines) if line.startswith(f"{key}:")), len(lines))
-        end = next((n for n in range(start + 1, len(lines)) if not lines[n].startswith(" ")), len(lines))
-        text = "".join([*lines[:start], f"{key}: {body}\n", *lines[end:]])
-    return text
-
-
-def build(run: Run, folder: Path, name: str, text: str, status: int = 0) -> Any:
-    """Locks and builds a manifest; what ``build --json`` says."""
-    (folder / "manifests").mkdir(exist_ok=True)
-    (folder / "manifests" / f"{name}.yaml").write_text(text)
-    run("lock", f"manifests/{name}.yaml")
-    done = run("build", f"manifests/{name}.yaml", *BUILD, status=status)
-    return json.loads(done.stdout) if status == 0 else done.stderr
 
 
 # Formats
@@ -157,23 +136,21 @@ def test_every_format_builds_and_holds_out_the_same_pictures(shapes: Any, write:
 # Quantizations
 
 
-def test_every_quantization_of_one_training(tmp_path: Path) -> None:
-    several = "[float32, float16, dynamic, int8, {type: int8, interface: uint8}, {type: uint8-qat, steps: 4}]"
-    text = manifest("q", quantization=several)
-    made = {item["release"]: item for item in build(runner(tmp_path), tmp_path, "q", text)}
+def test_every_quantization_of_one_training(quantized: tuple[Path, dict[str, Any]]) -> None:
+    root, made = quantized
     sizes = {name: item["model"]["size"] for name, item in made.items()}
     assert sizes["q-float32@1.0.0"] > 1.8 * sizes["q-float16@1.0.0"] > 2.4 * sizes["q-int8-1@1.0.0"]
     assert sizes["q-uint8-qat@1.0.0"] < sizes["q-dynamic@1.0.0"] < sizes["q-int8-1@1.0.0"]
-    dtypes = {name: json.loads((tmp_path / "build" / name.replace("@", "-") / "metadata.json").read_text())["input"]
+    dtypes = {name: json.loads((root / "build" / name.replace("@", "-") / "metadata.json").read_text())["input"]
               for name in made}  # fmt: skip
     taken = {name.partition("@")[0]: found["dtype"] for name, found in dtypes.items()}
     assert taken == {"q-float32": "float32", "q-float16": "float32", "q-dynamic": "float32", "q-int8-1": "float32",
                      "q-int8-2": "uint8", "q-uint8-qat": "uint8"}  # fmt: skip
     assert set(made["q-uint8-qat@1.0.0"]["metrics"]["stages"]) == {"float", "frozen", "tflite_litert", "tflite_tf1"}
-    pictures = json.loads((tmp_path / "build" / "q-1.0.0-variants.json").read_text())
-    assert len(pictures) == 6 and (tmp_path / "build" / "q-1.0.0-variants.png").stat().st_size > 10_000
+    pictures = json.loads((root / "build" / "q-1.0.0-variants.json").read_text())
+    assert len(pictures) == 6 and (root / "build" / "q-1.0.0-variants.png").stat().st_size > 10_000
     # A second build, in another place of the same store, runs nothing.
-    again = runner(tmp_path)("build", "manifests/q.yaml", *BUILD, "--progress", "json")
+    again = runner(root)("build", "manifests/q.yaml", *BUILD, "--progress", "json")
     assert '"started"' not in again.stderr
 
 
