@@ -30,7 +30,7 @@ KINDS = {
 
 _SECTIONS = ("schema", "toolchain", "dataset", "model", "train", "quantization", "verify", "release")
 _LABELS = ("name", "version")
-_DERIVED = {*_LABELS, "manifest_digest", "dataset_digest", "toolchains"}
+_DERIVED = {*_LABELS, "manifest_digest", "manifest_without_verify", "dataset_digest", "toolchains"}
 """Parameters of steps that say what others say first."""
 _PACKAGE = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 

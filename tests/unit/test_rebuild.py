@@ -35,7 +35,7 @@ from builder.trust.statement import PAYLOAD_TYPE, STATEMENT
 from tests.fakes import Events, FakeEngine, Work
 from tests.unit.small_release import CODE, Small, changed, no_source, release, work
 
-NEEDED = ["ingest", "train", "export", "convert", "infer", "verify", "package"]
+NEEDED = ["ingest", "train", "export", "convert", "embed", "infer", "verify", "package"]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_the_first_step_that_differs_is_named_with_its_file_and_its_inputs(small
     assert not rebuilt.same
     text = said(rebuilt, small)
     assert text.splitlines()[0] == "first step: export: params.json has other bytes; its inputs were the same"
-    assert "other steps that differ: convert, infer, verify, package; all had other inputs" in text
+    assert "other steps that differ: convert, embed, infer, verify, package; all had other inputs" in text
     assert small.release.digest in text
     assert rebuilt.digest in text
     with pytest.raises(RebuildDiffers) as caught:

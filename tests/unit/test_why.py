@@ -23,7 +23,7 @@ from builder.rebuild.why import Answer, document, lines, why
 from builder.release.layout import Layout
 from tests.unit.small_release import CODE, LOCK, MANIFEST, TEXT, Small, changed, release, work
 
-ALL = ("ingest", "train", "export", "convert", "infer", "verify", "measure", "package")
+ALL = ("ingest", "train", "export", "convert", "embed", "infer", "verify", "measure", "package")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_release_and_itself(small: Small) -> None:
     [
         ("  seed: 1\n", "  seed: 9\n", "train.seed", (1, 9), ALL[1:]),
         ("max_detections: 10", "max_detections: 7", "model.max_detections", (10, 7), ALL[2:]),
-        ("license: Apache-2.0", "license: MIT", "release.license", ("Apache-2.0", "MIT"), ("package",)),
+        ("license: Apache-2.0", "license: MIT", "release.license", ("Apache-2.0", "MIT"), ALL[4:]),
     ],
 )
 def test_a_field_of_the_manifest(
@@ -203,7 +203,7 @@ def test_outputs_when_nothing_that_went_in_differs(small: Small, tmp_path: Path)
     assert (first.kind, first.what) == ("output", "train/params.json")
     assert first.note == "for the same key; its inputs were the same"
     notes = {cause.what.partition("/")[0]: cause.note for cause in others if cause.kind == "output"}
-    assert list(notes) == ["export", "convert", "infer", "verify", "package"]
+    assert list(notes) == ["export", "convert", "embed", "infer", "verify", "package"]
     assert all(note.endswith("its inputs were other ones") for note in notes.values())
     assert {cause.what for cause in others if cause.kind == "file"} == {"out.txt", "steps.json"}
     text = list(lines(side(small), side(small), answer, every=False))
@@ -266,7 +266,8 @@ def test_plan_files_say_what_they_can(small: Small, tmp_path: Path) -> None:
     one = plan_document(small.plan)
     two = plan_document(make_plan(other, LOCK, CODE))
     a, b = side(small, plan_file(tmp_path, "a.json", one)), side(small, plan_file(tmp_path, "b.json", two))
-    assert why(a, b).first == Cause("plan", "params.model.max_detections", 10, 7, ALL[2:])
+    reading = tuple(name for name in ALL[2:] if name != "embed")
+    assert why(a, b).first == Cause("plan", "params.model.max_detections", 10, 7, reading)
     assert why(side(small), b).first == why(a, b).first
     code = {**CODE, "verify.py": CODE["verify.py"] + b"\n# edited\n"}
     c = side(small, plan_file(tmp_path, "c.json", plan_document(make_plan(small.manifest, small.lock, code))))
