@@ -1,7 +1,7 @@
 """``python -m tests.stress.tampering RELEASE``: bytes flipped, cut off and added in every file of a release.
 
-In the store, in the layout and in a registry's own storage: every byte of files up to 16 KiB, a thousand random ones of
-larger ones, and each file cut short, emptied and made longer. Each must be refused, with exit status 7 on the command
+In the store, in the layout and in a registry's own storage: every byte of small files (up to 16 KiB, in the registry
+4 KiB), a thousand random ones of larger ones, and each file cut short, emptied and made longer. Each must be refused, with exit status 7 on the command
 line. Exit status 1 if a single one is not. Needs docker-registry. Figures for docs/trust.md.
 """
 
@@ -33,13 +33,15 @@ from tests.integration.conftest import TINSMITH, environment
 from tests.registries import running
 
 EVERY_BYTE_UP_TO = 16 << 10
+IN_A_REGISTRY = 4 << 10
+"""Each pull is a handful of requests: twenty milliseconds."""
 SAMPLES = 1000
 Attempt = Callable[[], object]
 
 
-def mutations(data: bytes, chance: random.Random) -> Iterator[tuple[str, bytes]]:
+def mutations(data: bytes, chance: random.Random, every_byte_up_to: int) -> Iterator[tuple[str, bytes]]:
     """What becomes of ``data``: (kind, bytes)."""
-    places = range(len(data)) if len(data) <= EVERY_BYTE_UP_TO else chance.sample(range(len(data)), SAMPLES)
+    places = range(len(data)) if len(data) <= every_byte_up_to else chance.sample(range(len(data)), SAMPLES)
     for place in places:
         flipped = data[place] ^ chance.randrange(1, 256)
         yield "flipped", data[:place] + bytes([flipped]) + data[place + 1 :]
@@ -61,11 +63,18 @@ class Tampering:
     def say(self, text: str) -> None:
         print(f"{time.monotonic() - self._begun:6.0f}s  {text}", flush=True)
 
-    def on(self, where: str, path: Path, attempt: Attempt, refusals: tuple[type[TinsmithError], ...]) -> None:
+    def on(
+        self,
+        where: str,
+        path: Path,
+        attempt: Attempt,
+        refusals: tuple[type[TinsmithError], ...],
+        every_byte_up_to: int = EVERY_BYTE_UP_TO,
+    ) -> None:
         """Every mutation of the file at ``path``, which ``attempt`` must refuse; whole again it must be accepted."""
         whole, mode = path.read_bytes(), path.stat().st_mode
         attempt()
-        for kind, data in mutations(whole, self.chance):
+        for kind, data in mutations(whole, self.chance, every_byte_up_to):
             path.unlink(missing_ok=True)
             path.write_bytes(data)
             self.tried[f"{where}: {kind}"] += 1
@@ -134,7 +143,7 @@ def in_registry(test: Tampering, layout: Layout, release: Release, scratch: Path
             found += [(stored(item.manifest), look), (stored(item.digest), look)]
         for path, attempt in found:
             # A manifest that is no JSON any more the registry does not give at all: exit 8, and nothing is written.
-            test.on("registry", path, attempt, (IntegrityError, StoreUnreachable))
+            test.on("registry", path, attempt, (IntegrityError, StoreUnreachable), IN_A_REGISTRY)
         test.say(f"registry: {len(found)} files")
 
 
@@ -144,7 +153,7 @@ def on_the_command_line(test: Tampering, layout: Layout, release: Release, scrat
         title = test.chance.choice(sorted(release.files))
         path = layout.blob_path(release.files[title][0])
         whole = path.read_bytes()
-        kind, data = test.chance.choice(list(mutations(whole, test.chance)))
+        kind, data = test.chance.choice(list(mutations(whole, test.chance, 0)))
         path.write_bytes(data)
         words = ["pull", release.ref, str(scratch / f"app{number}"), "--releases", str(layout.root)]
         done = subprocess.run([*TINSMITH, *words], env=environment(), capture_output=True, text=True, check=False)
