@@ -27,6 +27,7 @@ from builder.store.disk import DiskStore
 from tests.engine.conftest import TOOLCHAIN_FOLDER
 from tests.fakes import Events
 from tests.integration.conftest import TINY, runner
+from tests.unit.small_release import LATENCY
 
 NOW = datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.UTC)
 ISOLATED = strongest().network and strongest().files == "all"
@@ -108,7 +109,7 @@ def tiny_release(root: Path, *, chance: int = 0) -> tuple[Layout, Release]:
 
     results = build(plan, code=code, sources=no_source, store=store, engine=lambda: engine, emit=Events())
     built = make_release(
-        manifest, lock, plan, code, root / "docker", results, Figures({}, {}), no_source, store, layout,
+        manifest, lock, plan, code, root / "docker", results, Figures({}, LATENCY), no_source, store, layout,
         NOW, Signer(),
     )  # fmt: skip
     return layout, built.release
