@@ -106,9 +106,11 @@ def _float16(converter, request, spec):
 def _int8(converter, request, spec):
     section = request.params["quantization"]
     path = contract.input_path(request, "data", "train.tfrecord")
+    beyond = 0.0 if section["interface"] == "uint8" else calibration.BEYOND
 
     def samples():
-        for tensor in calibration.pictures(path, section["calibration_images"], section["calibration_seed"], spec):
+        count, seed = section["calibration_images"], section["calibration_seed"]
+        for tensor in calibration.pictures(path, count, seed, spec, beyond):
             yield [tensor]
 
     converter.optimizations = [lite.Optimize.DEFAULT]

@@ -33,12 +33,10 @@ SURE = 0.25
 """Least score of the detections that are compared: below it boxes of a short training crowd each other out."""
 BOX, SCORE = 2.0, 0.01
 """Both clients round a box's corner and its size down to whole pixels, which is up to two at its far side."""
-UNSTEADY = {"dynamic", "int8-1"}
+UNSTEADY = {"dynamic"}
 """Variants whose answer hangs on the last bit of the normalised input, in one and the same runtime too.
 
-With mean and std of 127.5, each of 256 pixel values lies halfway between two levels of int8: which one it becomes
-depends on how a program writes the division. Dynamic quantization rounds what each layer computes. A uint8 input has
-no such choice. Most of what is found must still agree, if less closely.
+Dynamic quantization rounds what each layer computes. Most of what is found must still agree, if less closely.
 """
 UNSTEADY_BOX, UNSTEADY_SCORE, UNSTEADY_SHARE = 6.0, 0.12, 0.8
 
