@@ -9,11 +9,13 @@ from pathlib import Path
 
 from builder.build import build
 from builder.engine.base import Emit, Engine
+from builder.errors import IntegrityError
 from builder.lock.model import Lock
 from builder.manifest.family import Family, Variant
 from builder.plan.code import StepCode
 from builder.plan.step import Plan
 from builder.release import budgets, select
+from builder.release.document import PLAN
 from builder.release.figures import figures_of
 from builder.release.layout import Layout
 from builder.release.make import Built, Signer, lay_out_training, make_release, pull
@@ -48,8 +50,10 @@ def produce(
     """One entry a variant, in order. Files of each release are laid out in ``out``/NAME-VERSION.
 
     Every variant is built and measured before any is judged: see ``select``. Errors as for ``build`` and
-    ``make_release``.
+    ``make_release``; IntegrityError (``immutable``) before the first step if a version was released by another plan.
     """
+    for variant, plan in zip(family.variants, plans, strict=True):
+        _check_new(layout, variant, plan)
     finished, started = [], datetime.datetime.now(datetime.UTC)
     for number, (variant, plan) in enumerate(zip(family.variants, plans, strict=True), 1):
         if len(plans) > 1:
@@ -74,3 +78,16 @@ def produce(
             lay_out_training(results, store, folder / "training")
         made.append(Made(variant, candidate, built, folder))
     return made
+
+
+def _check_new(layout: Layout, variant: Variant, plan: Plan) -> None:
+    """Another plan can never give the same release: that is better known before an hour of training."""
+    for known in layout.releases():
+        same = (known.name, known.version) == (variant.manifest.name, variant.manifest.version)
+        if same and known.annotations.get(PLAN) != plan.digest:
+            raise IntegrityError(
+                f"{known.ref} is released already, from another plan",
+                help="a released version never changes: raise 'version' in the manifest; what differs is said by "
+                f"'tinsmith why {known.ref} MANIFEST'",
+                code="immutable",
+            )
