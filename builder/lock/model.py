@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 Sha256 = Annotated[Digest, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Pinned = Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-zA-Z0-9._/:-]*@)?sha256:[0-9a-f]{64}$")]
 
 
 class LockedToolchain(Part):
     """A toolchain as it was: ``digest`` covers the rest and the toolchain's name."""
 
     python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")]
-    base_image: Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-zA-Z0-9._/:-]*@)?sha256:[0-9a-f]{64}$")]
+    base_image: Pinned
     requirements: Sha256
     dockerfile: Sha256
     kernels: Sha256 | None = None
-    image: str | None = None
+    image: Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-zA-Z0-9._/:-]*@)?sha256:[0-9a-f]{64}$")] | None = (
+        None
+    )
     digest: Sha256
 
     def identity(self, name: str) -> dict[str, Any]:

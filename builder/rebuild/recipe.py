@@ -6,32 +6,26 @@ disk only by ``Recipe.lay_out``, under names that were found safe.
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from builder.digest import Digest, digest_bytes
 from builder.errors import IntegrityError, TinsmithError
 from builder.kernels import KERNELS
 from builder.lock.listing import parse_listing
 from builder.lock.model import Lock
-from builder.lock.toolchains import FILES, toolchain_of
+from builder.lock.toolchains import FILES, LITERT, toolchain_of
 from builder.manifest.model import Manifest
 from builder.plan.parse import parse_plan
 from builder.plan.step import Plan
 from builder.release.contents import RECIPE
 from builder.release.document import MANIFEST, PLAN
 from builder.release.layout import Layout
-from builder.release.recipe import tar_of
-from builder.release.release import Release, safe_title
-
-LARGEST_RECIPE = 1 << 28
-"""Bytes. The list of a dataset's files is most of it: a hundred bytes a file."""
-MOST_FILES = 5_000
+from builder.release.recipe import LARGEST_RECIPE, files_of_tar, unsound
+from builder.release.release import Release
 
 _TOOLCHAIN = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 
@@ -78,33 +72,33 @@ def recipe_of(layout: Layout, release: Release) -> Recipe:
         said[annotation], found[annotation] = release.annotations.get(annotation, "none"), digest
     for what, value in said.items():
         if found[what] != value:
-            raise _unsound(f"it is of {what} {found[what]}, the release says {value}")
+            raise unsound(f"it is of {what} {found[what]}, the release says {value}")
     return recipe
 
 
 def read_recipe(data: bytes) -> Recipe:
     """The recipe in ``data``, the bytes of a recipe.tar. IntegrityError if they are no sound recipe."""
-    if len(data) > LARGEST_RECIPE:
-        raise _unsound(f"larger than {LARGEST_RECIPE:,} bytes")
-    files = _files(data)
+    files = files_of_tar(data)
     try:
         manifest = Manifest.model_validate_json(files["manifest.json"])
         lock = Lock.model_validate_json(files["lock.json"])
         code = {name.removeprefix("steps/"): text for name, text in files.items() if name.startswith("steps/")}
-        _check_toolchains(lock, _toolchains(files))
+        _check_toolchains(manifest, lock, _toolchains(files))
         plan = parse_plan(json.loads(files["plan.json"]), lock, code)
         if (plan.name, plan.version) != (manifest.name, manifest.version):
             raise ValueError("manifest and plan are of different models")
+        if strange := {step.toolchain.name for step in plan.steps} - {manifest.toolchain.name, LITERT}:
+            raise ValueError(f"a step runs in {min(strange)!a:.80}, which the manifest does not name")
         listings = _listings(lock, files)
         sources = {item.source for step in plan.steps for item in step.inputs if item.source is not None}
         if sources - set(listings):
             raise ValueError("a step reads a source that is not locked")
     except KeyError as error:
-        raise _unsound(f"it lacks {error.args[0]!a:.100}") from error
+        raise unsound(f"it lacks {error.args[0]!a:.100}") from error
     except (ValueError, RecursionError) as error:
-        raise _unsound(str(error)[:500]) from error
+        raise unsound(str(error)[:500]) from error
     except TinsmithError as error:
-        raise _unsound(error.message) from error
+        raise unsound(error.message) from error
     return Recipe(
         files=files,
         manifest=manifest,
@@ -116,37 +110,21 @@ def read_recipe(data: bytes) -> Recipe:
     )
 
 
-def _files(data: bytes) -> dict[str, bytes]:
-    """Name -> bytes of a tar of plain files in the one form that ``tar_of`` writes; anything else is refused."""
-    files: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for member in archive:
-                if member.type != tarfile.REGTYPE:
-                    raise _unsound(f"{member.name[:100]!a} is no plain file")
-                if len(files) >= MOST_FILES:
-                    raise _unsound(f"more than {MOST_FILES:,} files")
-                source = archive.extractfile(member)
-                assert source is not None, "a plain file has bytes"
-                files[safe_title(member.name)] = source.read()
-        if any(str(parent) in files for name in files for parent in PurePosixPath(name).parents):
-            raise _unsound("a file of it is also a folder")
-        if tar_of(files) != data:
-            raise _unsound(f"{RECIPE} is not in the form in which recipes are written")
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-        raise _unsound(f"{RECIPE} is broken: {str(error)[:200]}") from error
-    return files
+def _check_toolchains(manifest: Manifest, lock: Lock, toolchains: Mapping[str, Mapping[str, bytes]]) -> None:
+    """ValueError or LockError if a toolchain that is used is not of the files that came, or has an image of its own.
 
-
-def _check_toolchains(lock: Lock, toolchains: Mapping[str, Mapping[str, bytes]]) -> None:
-    """ValueError or LockError if the files of a locked toolchain are not those that were locked."""
-    for name, locked in lock.toolchains.items():
+    Other variants of the family may have toolchains of theirs in the same lock.
+    """
+    for name in (manifest.toolchain.name, LITERT):
+        locked = lock.toolchains[name]
         if not _TOOLCHAIN.fullmatch(name):
             raise ValueError(f"a toolchain is called {name!a:.80}")
         files = toolchains.get(name, {})
         inside = f"{KERNELS}/"
         kernels = {path.removeprefix(inside): data for path, data in files.items() if path.startswith(inside)}
         needed = {path: files[path] for path in FILES if path in files}
+        if locked.image != (manifest.toolchain.image if name == manifest.toolchain.name else None):
+            raise ValueError(f"the lock has an image for toolchain {name} that the manifest does not name")
         if toolchain_of(name, needed, kernels, locked.base_image, locked.image) != locked:
             raise ValueError(f"the files of toolchain {name} are not those that were locked")
 
@@ -170,7 +148,3 @@ def _listings(lock: Lock, files: Mapping[str, bytes]) -> dict[str, bytes]:
             parse_listing(files[kind])
             found[locked.digest] = files[kind]
     return found
-
-
-def _unsound(reason: str) -> IntegrityError:
-    return IntegrityError(f"the recipe of the release is not sound: {reason}", code="recipe")

@@ -7,9 +7,7 @@ That they agree says nothing about who wrote them: that is what signatures are f
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +15,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from builder.digest import digest_bytes, digest_json
+from builder.errors import IntegrityError
 from builder.manifest.model import Verify
 from builder.release import document
 from builder.release.budgets import misses
 from builder.release.contents import RECIPE, STEPS
+from builder.release.recipe import files_of_tar
 from builder.release.release import Release
 from builder.release.sbom import SBOM
 from builder.trust.checks import Check
@@ -37,7 +37,6 @@ _UNLISTED = {METADATA, RECIPE, STEPS, SBOM}
 """What metadata.json cannot list: itself, and what is added to the release after it was written."""
 
 _FIGURES = ("map", "map50", "map75", "ar1", "ar10", "ar100")
-_MEMBER = 64 << 20
 
 
 class _Disagrees(Exception):
@@ -68,7 +67,7 @@ def check_documents(release: Release, files: Mapping[str, bytes]) -> list[Check]
         return [Check("documents", False, text)]
     try:
         documents = _read(release, files)
-    except (_Disagrees, ValueError, KeyError, TypeError, AttributeError, RecursionError, tarfile.TarError) as error:
+    except (_Disagrees, ValueError, KeyError, TypeError, AttributeError, RecursionError, IntegrityError) as error:
         return [Check("documents", False, f"cannot be read: {_text(error)}")]
     return [_checked(name, question, documents) for name, question in _QUESTIONS.items()]
 
@@ -218,7 +217,8 @@ _QUESTIONS: dict[str, Callable[[_Documents], str]] = {
 
 
 def _read(release: Release, files: Mapping[str, bytes]) -> _Documents:
-    manifest, plan = _members(files[RECIPE], "manifest.json", "plan.json")
+    recipe = files_of_tar(files[RECIPE])
+    manifest, plan = recipe["manifest.json"], recipe["plan.json"]
     metadata, metrics, certificate, golden, steps = (
         _object(name, files[name]) for name in (METADATA, METRICS, CERTIFICATE, GOLDEN, STEPS)
     )
@@ -233,18 +233,6 @@ def _object(name: str, data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Disagrees(f"{name} is no JSON object")
     return value
-
-
-def _members(data: bytes, *names: str) -> list[bytes]:
-    found = []
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-        for name in names:
-            member = archive.getmember(name)
-            stream = archive.extractfile(member) if member.isreg() and member.size <= _MEMBER else None
-            if stream is None:
-                raise _Disagrees(f"{RECIPE} has no usable {name}")
-            found.append(stream.read())
-    return found
 
 
 def _some(names: list[str], most: int = 5) -> str:

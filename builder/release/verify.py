@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Callable
 
 from builder.digest import Digest, digest_bytes, hex_of
@@ -11,13 +9,12 @@ from builder.errors import IntegrityError
 from builder.release.attached import signed_provenances, subject_of, unsigned_provenances
 from builder.release.contents import RECIPE
 from builder.release.layout import Layout
+from builder.release.recipe import files_of_tar
 from builder.release.release import Release
 from builder.trust import dsse
 from builder.trust.checks import Check
 from builder.trust.policy import Origin, Policy, decide
 from builder.trust.statement import Statement, check_subject, parse_provenance
-
-_LARGEST_MANIFEST = 1 << 20
 
 
 def verify_release(layout: Layout, release: Release, policy: Policy, origin: Origin | None = None) -> list[Check]:
@@ -110,13 +107,8 @@ def _statements(layout: Layout, release: Release) -> list[Statement]:
 
 
 def _manifest_digest(recipe: bytes) -> Digest:
-    """Of manifest.json in the recipe, which is in canonical form."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(recipe), mode="r:") as archive:
-            member = archive.getmember("manifest.json")
-            found = archive.extractfile(member)
-            if found is None or member.size > _LARGEST_MANIFEST:
-                raise KeyError("manifest.json")
-            return digest_bytes(found.read(_LARGEST_MANIFEST))
-    except (tarfile.TarError, KeyError, ValueError, EOFError) as error:
-        raise IntegrityError(f"the recipe holds no manifest: {error}", code="malformed") from error
+    """Of manifest.json in the recipe, which is in canonical form. IntegrityError if the recipe is not sound."""
+    files = files_of_tar(recipe)
+    if "manifest.json" not in files:
+        raise IntegrityError("the recipe holds no manifest", code="malformed")
+    return digest_bytes(files["manifest.json"])
