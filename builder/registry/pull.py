@@ -8,16 +8,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from builder.digest import Digest, digest_file, hex_of
+from builder.digest import Digest, hex_of
 from builder.errors import IntegrityError, StoreUnreachable, UsageError
 from builder.registry.client import Registry
-from builder.registry.offer import MOST_ATTACHED, Attached, Offer, by_version, read_attached
+from builder.registry.offer import MOST_ATTACHED, Attached, Budget, Offer, by_version, read_attached
 from builder.registry.place import place
 from builder.registry.receive import Emit, forget
 from builder.registry.reference import Remote
 from builder.registry.transfer import copy_blob, fetch_blobs
-from builder.registry.versions import ANY, parse_version
+from builder.versions import ANY, parse_version
 from builder.release.document import referrers_tag
+from builder.release.files import holds
 from builder.release.layout import Layout
 from builder.release.release import Blob, Release, parse_referrers, parse_release
 
@@ -76,13 +77,14 @@ def _attached(registry: Registry, repository: str, release: Release) -> Iterator
     if len(found) > MOST_ATTACHED:
         raise IntegrityError(f"{repository}: more than {MOST_ATTACHED} attachments to {release.ref}")
 
-    def read(blob: Blob) -> bytes:
-        return registry.small_blob(repository, blob)
+    budget = Budget(repository)
+    read = budget.within(lambda blob: registry.small_blob(repository, blob))
 
     for digest in sorted(found):
         manifest = registry.manifest(repository, digest)
         if manifest is None:
             raise StoreUnreachable(f"{repository} lists an attachment that it has not: {digest}", help="try again")
+        budget.take(len(manifest))
         attached = read_attached(manifest, release.digest, read, repository)
         if attached is not None:
             yield attached
@@ -147,8 +149,8 @@ def into_folder(offer: Offer, folder: Path, fetch: Fetch, only: Collection[str] 
 
 def _is_there(path: Path, blob: Blob) -> bool:
     try:
-        return path.stat().st_size == blob.size and digest_file(path) == blob.digest
-    except FileNotFoundError:
+        return holds(path, blob)
+    except (FileNotFoundError, IntegrityError):
         return False
 
 
