@@ -13,10 +13,10 @@ from typing import TypeVar
 from builder.digest import Digest, digest_bytes
 from builder.errors import IntegrityError, UsageError
 from builder.registry.reference import Named
-from builder.versions import Version, newest, parse_version
 from builder.release.document import EMPTY, MANIFEST_TYPE
 from builder.release.layout import Layout
 from builder.release.release import Attachment, Blob, Release, pair, parse_attachment
+from builder.versions import Version, newest, parse_version
 
 T = TypeVar("T")
 

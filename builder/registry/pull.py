@@ -16,11 +16,11 @@ from builder.registry.place import place
 from builder.registry.receive import Emit, forget
 from builder.registry.reference import Remote
 from builder.registry.transfer import copy_blob, fetch_blobs
-from builder.versions import ANY, parse_version
 from builder.release.document import referrers_tag
 from builder.release.files import holds
 from builder.release.layout import Layout
 from builder.release.release import Blob, Release, parse_referrers, parse_release
+from builder.versions import ANY, parse_version
 
 Fetch = Callable[[Mapping[Path, Blob]], None]
 """Writes blobs to paths, each checked, or raises."""

@@ -92,7 +92,7 @@ def check_file(path: Path, blob: Blob) -> None:
 
 
 def copy_blob(source: Path, target: Path, blob: Blob) -> None:
-    """Copies a blob, hashed on the way. IntegrityError if it is no file, or has other bytes than its descriptor says."""
+    """Copies a blob, hashed on the way. IntegrityError if it has other bytes, or is no file."""
     digest, size = hashlib.sha256(), 0
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -6,8 +6,8 @@ import errno
 import hashlib
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from builder.digest import hex_of
 from builder.errors import IntegrityError
@@ -16,7 +16,7 @@ from builder.release.release import Blob
 _ODD = (errno.ELOOP, errno.ENXIO, errno.ENODEV)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """``path`` for reading. IntegrityError if it is no regular file itself; other errors as for ``open``.
 
     The folders above it may be links: what a user names is theirs to choose.
