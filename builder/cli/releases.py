@@ -60,10 +60,7 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
     lines += [f"licence {_said(found, document.LICENSES)}", ""]
     lines += _figures(metrics, found)
     if run is not None:
-        latency = run["latency"]
-        lines.append(
-            f"latency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}"
-        )
+        lines.append(_latency(run))
     lines += [f"built twice: {record}" for record in twice]
     lines += ["", "files"]
     lines += [f"  {title:16} {size:>10,}  {digest}" for title, (digest, size) in sorted(found.files.items())]
@@ -92,6 +89,12 @@ def _run(layout: Layout, release: Release) -> dict[str, Any] | None:
         return read_run(layout, release)
     except OverflowError as error:
         raise _odd(RUN_FILE, release) from error
+
+
+def _latency(run: dict[str, Any]) -> str:
+    latency = run["latency"]  # as read_run found it sound
+    median, threads = float(latency["latency_ms"]["median"]), int(latency["threads"])
+    return f"latency {median:.1f} ms, {threads} threads, {latency['cpu']}"
 
 
 def _figures(metrics: Any, release: Release) -> list[str]:

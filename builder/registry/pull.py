@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,13 +20,17 @@ from builder.registry.receive import Emit, forget
 from builder.registry.reference import Remote
 from builder.registry.transfer import copy_blob, fetch_blobs
 from builder.release.document import referrers_tag
-from builder.release.files import holds
+from builder.release.files import holds, open_regular
 from builder.release.layout import Layout
 from builder.release.release import Blob, Release, parse_referrers, parse_release
 from builder.versions import ANY, parse_version
 
 Fetch = Callable[[Mapping[Path, Blob]], None]
 """Writes blobs to paths, each checked, or raises."""
+
+_SCRATCH, _HELD = ".tinsmith-pull-", "held.lock"
+_FRESH = 60.0
+"""Seconds."""
 
 
 def find(registry: Registry, reference: Remote, usable: Collection[str] | None = None) -> Offer:
@@ -171,7 +178,27 @@ def _cleared(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _scratch_in(folder: Path) -> Iterator[Path]:
-    """A folder beside the final place, so that what is in it can be renamed to there."""
+    """A folder beside the final place, so that what is in it can be renamed to there.
+
+    It is locked while it is used; what pulls that were killed left there is removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pull-", dir=folder) as scratch:
+    _sweep(folder)
+    with (
+        tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch,
+        (Path(scratch) / _HELD).open("x") as handle,
+    ):
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield Path(scratch)
+
+
+def _sweep(folder: Path) -> None:
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        # A file in the way, a folder without the lock file (not ours), or one in use: left alone.
+        with suppress(OSError, IntegrityError), open_regular(scratch / _HELD) as handle:
+            # Not what another pull made this moment and is about to lock.
+            if time.time() - os.fstat(handle.fileno()).st_mtime < _FRESH:
+                continue
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not scratch.is_symlink():
+                shutil.rmtree(scratch, ignore_errors=True)
