@@ -203,7 +203,7 @@ def test_attachments_have_a_budget_together(tmp_path: Path, monkeypatch: pytest.
         offer_in(layout, release)
 
 
-@pytest.mark.parametrize("text", ["\x1b]0;owned\x07", "\ud800", "\x9b31m", "a\rb", 1, None, "a" * 70_000])
+@pytest.mark.parametrize("text", ["\x1b]0;owned\x07", "\ud800", "\x9b31m", "a\rb", "a\tb", 1, None, "a" * 70_000])
 def test_a_text_about_a_release_that_cannot_be_shown(text: Any) -> None:
     data, _ = release_document("raccoon", "1.0.0", {"a": (DIGEST, 1)}, {})
     for said in ({DESCRIPTION: text}, {str(text): "x"} if isinstance(text, str) else {"x": text}):
