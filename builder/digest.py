@@ -21,7 +21,7 @@ def is_digest(text: str) -> bool:
 def parse_digest(text: str) -> Digest:
     """``text`` as a Digest; ValueError if it is not one."""
     if not is_digest(text):
-        raise ValueError(f"not a sha256 digest: {text!r}")
+        raise ValueError(f"not a sha256 digest: {text!a:.100}")
     return Digest(text)
 
 

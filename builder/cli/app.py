@@ -28,6 +28,7 @@ from builder.cli import (
     verify,
     why,
 )
+from builder.cli.printed import printable
 from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
 
 app = typer.Typer(
@@ -74,14 +75,14 @@ def main() -> None:
             print(render(part.diagnostics, part.source), file=sys.stderr)
         sys.exit(error.exit_status)
     except TinsmithError as error:
-        print(f"error[{error.code}]: {error.message}", file=sys.stderr)
+        print(printable(f"error[{error.code}]: {error.message}"), file=sys.stderr)
         if error.help:
-            print(f"  {error.help}", file=sys.stderr)
+            print(printable(f"  {error.help}"), file=sys.stderr)
         sys.exit(error.exit_status)
     except OSError as error:
         # A folder or file named on the command line that cannot be used, or a full disk.
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error[{StoreUnreachable.code}]: {where}{error.strerror or error}", file=sys.stderr)
+        print(printable(f"error[{StoreUnreachable.code}]: {where}{error.strerror or error}"), file=sys.stderr)
         sys.exit(StoreUnreachable.exit_status)
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)

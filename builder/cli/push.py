@@ -38,15 +38,19 @@ def push(
     from builder.registry.client import Registry
     from builder.registry.offer import find_in, name_in, offer_in
     from builder.registry.pull import copying, into_layout
+    from builder.registry.push import check_folder, target_of
     from builder.registry.push import push as push_to
-    from builder.registry.push import target_of
     from builder.registry.reference import Folder, parse_reference, parse_release
     from builder.release.layout import Layout
     from builder.release.sign import is_signed, sign_release
 
     local, place, layout = parse_release(release), parse_reference(ref), Layout(releases)
     offer, signing = find_in(layout, name_in(layout, local.name, local.which), local.which), signing_key(key)
-    target = None if isinstance(place, Folder) else target_of(place, offer)
+    target = None
+    if isinstance(place, Folder):
+        check_folder(place, offer)
+    else:
+        target = target_of(place, offer)
     if signing is not None and not is_signed(layout, offer.release, signing.public):
         sign_release(layout, offer.release, signing)
         offer = offer_in(layout, offer.release)

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 from builder.cli.options import DEFAULT_RELEASES, Json, ReleaseFolder, ReleaseRef
+from builder.cli.printed import line, printable
+from builder.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from builder.release.layout import Layout
+    from builder.release.release import Release
 
 
 def list_(releases: ReleaseFolder = DEFAULT_RELEASES, as_json: Json = False) -> None:
@@ -18,7 +25,9 @@ def list_(releases: ReleaseFolder = DEFAULT_RELEASES, as_json: Json = False) -> 
         print(json.dumps(rows, indent=2))
         return
     for item in found:
-        print(f"{item.ref:32} {item.files['model.tflite'][1] / 1e6:8.3f} MB  {item.digest}")
+        model = item.files.get("model.tflite")
+        size = f"{model[1] / 1e6:8.3f} MB" if model is not None else f"{'-':>8} MB"
+        print(f"{item.ref:32} {size}  {item.digest}")
 
 
 def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_json: Json = False) -> None:
@@ -27,48 +36,89 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
     Example: tinsmith show shapes@1.0.0
     """
     from builder.rebuild.record import records
+    from builder.release import document
     from builder.release.layout import Layout
-    from builder.release.make import read_run
 
     layout = Layout(releases)
     found = layout.find(release)
-    metrics = json.loads(layout.read(found, "metrics.json"))
-    run, twice = read_run(layout, found), records(layout, found)
+    metrics, run, twice = _read(layout, found, "metrics.json"), _run(layout, found), records(layout, found)
     if as_json:
-        document = {
+        described = {
             "name": found.name,
             "version": found.version,
             "digest": found.digest,
             "annotations": dict(found.annotations),
             "files": {title: {"digest": item[0], "size": item[1]} for title, item in found.files.items()},
-            "metadata": json.loads(layout.read(found, "metadata.json")),
+            "metadata": _read(layout, found, "metadata.json"),
             "metrics": metrics,
             "run": run,
             "reproducibility": [vars(record) for record in twice],
         }
-        print(json.dumps(document, indent=2, sort_keys=True))
+        print(json.dumps(described, indent=2, sort_keys=True))
         return
-    print(f"{found.ref}  {found.digest}")
-    print(f"{found.annotations['org.opencontainers.image.description']}")
-    print(f"licence {found.annotations['org.opencontainers.image.licenses']}")
-    print(f"\n{'stage':16} {'mAP':>7} {'mAP@0.5':>8} {'AR@100':>7}   over {metrics['images']} pictures")
-    for name, stage in sorted(metrics["stages"].items()):
-        print(f"{name:16} {stage['map']:7.3f} {stage['map50']:8.3f} {stage['ar100']:7.3f}")
-    one = metrics["constant_baseline"]
-    for name, answer in (("constant box", one), ("constant boxes", one["several_boxes"])):
-        print(f"{name:16} {answer['map']:7.3f} {answer['map50']:8.3f} {answer['ar100']:7.3f}")
-    point = metrics["operating_point"]
-    print(
-        f"\nshow detections from a score of {point['score']:.2f}: "
-        f"precision {point['precision']:.2f}, recall {point['recall']:.2f}"
-    )
+    lines = [f"{found.ref}  {found.digest}", _said(found, document.DESCRIPTION)]
+    lines += [f"licence {_said(found, document.LICENSES)}", ""]
+    lines += _figures(metrics, found)
     if run is not None:
-        latency = run["latency"]
-        print(f"latency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}")
-    for record in twice:
-        print(f"built twice: {record}")
-    print("\nfiles")
-    for title, (digest, size) in sorted(found.files.items()):
-        print(f"  {title:16} {size:>10,}  {digest}")
-    print(f"\nmanifest {found.annotations['dev.tinsmith.manifest']}")
-    print(f"plan     {found.annotations['dev.tinsmith.plan']}")
+        lines.append(_latency(run))
+    lines += [f"built twice: {record}" for record in twice]
+    lines += ["", "files"]
+    lines += [f"  {title:16} {size:>10,}  {digest}" for title, (digest, size) in sorted(found.files.items())]
+    lines += ["", f"manifest {_said(found, document.MANIFEST)}", f"plan     {_said(found, document.PLAN)}"]
+    print(printable("\n".join(lines)))
+
+
+def _said(release: Release, annotation: str) -> str:
+    return line(release.annotations.get(annotation, "-"))
+
+
+def _read(layout: Layout, release: Release, title: str) -> Any:
+    """A JSON file of a release, None if it has none such. IntegrityError if it is no JSON."""
+    if title not in release.files:
+        return None
+    try:
+        return json.loads(layout.read(release, title))
+    except (ValueError, RecursionError) as error:
+        raise _odd(title, release) from error
+
+
+def _run(layout: Layout, release: Release) -> dict[str, Any] | None:
+    from builder.release.make import RUN_FILE, read_run
+
+    try:
+        return read_run(layout, release)
+    except OverflowError as error:
+        raise _odd(RUN_FILE, release) from error
+
+
+def _latency(run: dict[str, Any]) -> str:
+    latency = run["latency"]  # as read_run found it sound
+    median, threads = float(latency["latency_ms"]["median"]), int(latency["threads"])
+    return f"latency {median:.1f} ms, {threads} threads, {latency['cpu']}"
+
+
+def _figures(metrics: Any, release: Release) -> list[str]:
+    """The table of metrics.json. IntegrityError if it lacks what a build writes there."""
+    if metrics is None:
+        return ["metrics -"]
+    try:
+        lines = [f"{'stage':16} {'mAP':>7} {'mAP@0.5':>8} {'AR@100':>7}   over {int(metrics['images'])} pictures"]
+        one = metrics["constant_baseline"]
+        constant = (("constant box", one), ("constant boxes", one["several_boxes"]))
+        lines += [
+            f"{line(name):16} {stage['map']:7.3f} {stage['map50']:8.3f} {stage['ar100']:7.3f}"
+            for name, stage in (*sorted(metrics["stages"].items()), *constant)
+        ]
+        point = metrics["operating_point"]
+        lines += [
+            "",
+            f"show detections from a score of {point['score']:.2f}: "
+            f"precision {point['precision']:.2f}, recall {point['recall']:.2f}",
+        ]
+        return lines
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise _odd("metrics.json", release) from error
+
+
+def _odd(title: str, release: Release) -> IntegrityError:
+    return IntegrityError(f"{title} of {release.ref} cannot be read")

@@ -30,8 +30,12 @@ def joined(base: str, location: str) -> str:
 
 def check_address(url: str) -> None:
     """StoreUnreachable unless what is sent to ``url`` is encrypted, or stays on this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise StoreUnreachable(f"{url[:200]!a} is no address") from error
     if "@" in parts.netloc or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url))):
         raise StoreUnreachable(
-            f"{url[:200]} is not an https address", help="plain http is for this machine itself only"
+            f"{url[:200]!a} is not an https address", help="plain http is for this machine itself only"
         )

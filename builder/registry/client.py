@@ -22,6 +22,8 @@ from builder.release.release import LARGEST_DOCUMENT, Blob, parse_referrers
 DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _ACCEPT = ", ".join((MANIFEST_TYPE, INDEX_TYPE, DOCKER_MANIFEST_TYPE))
 _MOST_PAGES = 1000
+_LARGEST_LIST = 64 << 20
+"""Bytes of all pages of a list."""
 _NEXT = re.compile(r'<([^<>]{1,4000})>\s*;(?:[^,]*;)?\s*rel="?next"?', re.IGNORECASE)
 
 
@@ -173,12 +175,14 @@ class Registry:
 
     def tags(self, repository: str) -> list[str]:
         """Every tag, in the registry's order; none if there is no such repository."""
-        url, found = self.url(repository, "tags", "list") + "?n=1000", dict[str, None]()
+        url, found, read = self.url(repository, "tags", "list") + "?n=1000", dict[str, None](), 0
         for _ in range(_MOST_PAGES):
             data, following = self._page(url, repository)
             if data is None:
                 return []
-            before = len(found)
+            before, read = len(found), read + len(data)
+            if read > _LARGEST_LIST:
+                break
             found.update(dict.fromkeys(_names(data, url)))
             if following is None or len(found) == before:
                 return list(found)
@@ -187,12 +191,14 @@ class Registry:
 
     def referrers(self, repository: str, digest: Digest) -> list[Blob] | None:
         """The OCI manifests that refer to ``digest``; None if the registry has not this part of the API."""
-        url, found = self.url(repository, "referrers", digest), dict[str, Blob]()
+        url, found, read = self.url(repository, "referrers", digest), dict[str, Blob](), 0
         for _ in range(_MOST_PAGES):
             data, following = self._page(url, repository, referrers=True)
             if data is None:
                 return None
-            before = len(found)
+            before, read = len(found), read + len(data)
+            if read > _LARGEST_LIST:
+                break
             found.update({blob.digest: blob for blob in parse_referrers(data)})
             if following is None or len(found) == before:
                 return list(found.values())

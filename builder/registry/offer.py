@@ -8,21 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-from builder.digest import Digest, digest_bytes, parse_digest
+from builder.digest import Digest, digest_bytes
 from builder.errors import IntegrityError, UsageError
 from builder.registry.reference import Named
-from builder.registry.versions import Version, parse_version
 from builder.release.document import EMPTY, MANIFEST_TYPE
 from builder.release.layout import Layout
-from builder.release.release import Attachment, Blob, Release, parse_attachment
+from builder.release.release import Attachment, Blob, Release, pair, parse_attachment
+from builder.versions import Version, newest, parse_version
 
 T = TypeVar("T")
 
 LARGEST_ATTACHED = 32 << 20
 MOST_ATTACHED = 256
+LARGEST_TOGETHER = 64 << 20
+"""Bytes of all attachments of a release, which are held in memory."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,28 @@ class Offer:
         return tuple(dict.fromkeys((*(Blob(*file) for file in self.release.files.values()), self.release.config)))
 
 
+class Budget:
+    """What may still be read of the attachments of one release."""
+
+    def __init__(self, where: str, most: int = LARGEST_TOGETHER) -> None:
+        self._where, self._most, self._left = where, most, most
+
+    def take(self, size: int) -> None:
+        """IntegrityError if ``size`` more bytes are too many."""
+        self._left -= size
+        if self._left < 0:
+            raise IntegrityError(f"{self._where}: more than {self._most:,} bytes are attached to one release")
+
+    def within(self, read: Callable[[Blob], bytes]) -> Callable[[Blob], bytes]:
+        """``read`` for as long as the budget goes."""
+
+        def reading(blob: Blob) -> bytes:
+            self.take(blob.size)
+            return read(blob)
+
+        return reading
+
+
 def read_attached(manifest: bytes, subject: Digest, read: Callable[[Blob], bytes], where: str) -> Attached | None:
     """The attachment with this OCI manifest; None if it is of a kind that tinsmith does not attach.
 
@@ -61,9 +84,8 @@ def read_attached(manifest: bytes, subject: Digest, read: Callable[[Blob], bytes
         if _subject(manifest) == subject:
             return None
         raise
-    config = json.loads(manifest).get("config")
     try:
-        described = Blob(parse_digest(config["digest"]), int(config["size"]))
+        described = Blob(*pair(json.loads(manifest)["config"]))
     except (TypeError, KeyError, ValueError) as error:
         raise IntegrityError(f"{where}: the attachment {attachment.manifest} has no config") from error
     if max(attachment.size, described.size) > LARGEST_ATTACHED:
@@ -83,10 +105,11 @@ def _subject(manifest: bytes) -> object:
 
 def offer_in(layout: Layout, release: Release) -> Offer:
     """A release of a layout, with what is attached. IntegrityError if any of it is damaged."""
-    attached = []
+    attached, budget = [], Budget(str(layout.root))
     for attachment in layout.attachments(release):
-        manifest = layout.blob(Blob(attachment.manifest, _size(layout.blob_path(attachment.manifest))))
-        found = read_attached(manifest, release.digest, layout.blob, str(layout.root))
+        manifest = layout.document(attachment.manifest)
+        budget.take(len(manifest))
+        found = read_attached(manifest, release.digest, budget.within(layout.blob), str(layout.root))
         if found is not None:
             attached.append(found)
     return Offer(str(layout.root), release, layout.blob(Blob(release.digest, release.size)), tuple(attached))
@@ -115,9 +138,12 @@ def find_in(layout: Layout, name: str, which: Named, usable: Collection[str] | N
     if which.digest is not None:
         return offer_in(layout, layout.find(which.digest))
     releases = [item for item in layout.releases() if item.name == name and (usable is None or item.version in usable)]
+    named = [(release.version, release) for release in releases]
     if which.versions is None:
-        return offer_in(layout, releases[-1] if releases else layout.find(f"{name}@{usable or ''}"))
-    known = by_version([(release.version, release) for release in releases])
+        # Not the last: the order of index.json is whoever's who can write to the folder.
+        found = newest(named)
+        return offer_in(layout, found if found is not None else layout.find(f"{name}@{usable or ''}"))
+    known = by_version(named)
     best = which.versions.best(known)
     return offer_in(layout, known[best] if best is not None else layout.find(f"{name}@{which.versions.text}"))
 
@@ -126,10 +152,3 @@ def by_version(named: Sequence[tuple[str, T]]) -> Mapping[Version, T]:
     """What is called by a semantic version, by that."""
     found = ((parse_version(text), item) for text, item in named)
     return {version: item for version, item in found if version is not None}
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

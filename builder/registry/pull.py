@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from builder.digest import Digest, digest_file, hex_of
+from builder.digest import Digest, hex_of
 from builder.errors import IntegrityError, StoreUnreachable, UsageError
 from builder.registry.client import Registry
-from builder.registry.offer import MOST_ATTACHED, Attached, Offer, by_version, read_attached
+from builder.registry.offer import MOST_ATTACHED, Attached, Budget, Offer, by_version, read_attached
 from builder.registry.place import place
 from builder.registry.receive import Emit, forget
 from builder.registry.reference import Remote
 from builder.registry.transfer import copy_blob, fetch_blobs
-from builder.registry.versions import ANY, parse_version
 from builder.release.document import referrers_tag
+from builder.release.files import holds, open_regular
 from builder.release.layout import Layout
 from builder.release.release import Blob, Release, parse_referrers, parse_release
+from builder.versions import ANY, parse_version
 
 Fetch = Callable[[Mapping[Path, Blob]], None]
 """Writes blobs to paths, each checked, or raises."""
+
+_SCRATCH, _HELD = ".tinsmith-pull-", "held.lock"
+_FRESH = 60.0
+"""Seconds."""
 
 
 def find(registry: Registry, reference: Remote, usable: Collection[str] | None = None) -> Offer:
@@ -76,13 +84,14 @@ def _attached(registry: Registry, repository: str, release: Release) -> Iterator
     if len(found) > MOST_ATTACHED:
         raise IntegrityError(f"{repository}: more than {MOST_ATTACHED} attachments to {release.ref}")
 
-    def read(blob: Blob) -> bytes:
-        return registry.small_blob(repository, blob)
+    budget = Budget(repository)
+    read = budget.within(lambda blob: registry.small_blob(repository, blob))
 
     for digest in sorted(found):
         manifest = registry.manifest(repository, digest)
         if manifest is None:
             raise StoreUnreachable(f"{repository} lists an attachment that it has not: {digest}", help="try again")
+        budget.take(len(manifest))
         attached = read_attached(manifest, release.digest, read, repository)
         if attached is not None:
             yield attached
@@ -147,8 +156,8 @@ def into_folder(offer: Offer, folder: Path, fetch: Fetch, only: Collection[str] 
 
 def _is_there(path: Path, blob: Blob) -> bool:
     try:
-        return path.stat().st_size == blob.size and digest_file(path) == blob.digest
-    except FileNotFoundError:
+        return holds(path, blob)
+    except (FileNotFoundError, IntegrityError):
         return False
 
 
@@ -169,7 +178,27 @@ def _cleared(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _scratch_in(folder: Path) -> Iterator[Path]:
-    """A folder beside the final place, so that what is in it can be renamed to there."""
+    """A folder beside the final place, so that what is in it can be renamed to there.
+
+    It is locked while it is used; what pulls that were killed left there is removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pull-", dir=folder) as scratch:
+    _sweep(folder)
+    with (
+        tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch,
+        (Path(scratch) / _HELD).open("x") as handle,
+    ):
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield Path(scratch)
+
+
+def _sweep(folder: Path) -> None:
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        # A file in the way, a folder without the lock file (not ours), or one in use: left alone.
+        with suppress(OSError, IntegrityError), open_regular(scratch / _HELD) as handle:
+            # Not what another pull made this moment and is about to lock.
+            if time.time() - os.fstat(handle.fileno()).st_mtime < _FRESH:
+                continue
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not scratch.is_symlink():
+                shutil.rmtree(scratch, ignore_errors=True)

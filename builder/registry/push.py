@@ -19,7 +19,7 @@ from builder.errors import IntegrityError, StoreUnreachable, UsageError
 from builder.registry.client import Registry
 from builder.registry.offer import Offer
 from builder.registry.receive import Emit
-from builder.registry.reference import Remote
+from builder.registry.reference import Folder, Remote
 from builder.registry.transfer import send_blobs
 from builder.release.document import INDEX_TYPE, MANIFEST_TYPE, attachment_entry, referrers_document, referrers_tag
 from builder.release.layout import Layout
@@ -50,6 +50,18 @@ def target_of(reference: Remote, offer: Offer) -> Remote:
     if reference.which.digest not in (None, release.digest):
         raise UsageError(f"{release.ref} has another digest: {release.digest}")
     return Remote(reference.host, reference.repository, release.version)
+
+
+def check_folder(folder: Folder, offer: Offer) -> None:
+    """UsageError if the reference of a layout contradicts the release that goes there."""
+    release, which = offer.release, folder.which
+    right = f"{folder.path}:{release.name}@{release.version}"
+    if folder.name not in (None, release.name):
+        raise UsageError(f"{release.ref} cannot be pushed as {str(folder.name)[:100]}", help=right)
+    if which.versions is not None and which.versions.text.removeprefix("=") != release.version:
+        raise UsageError(f"{release.ref} cannot be pushed as version {which.versions.text}", help=right)
+    if which.digest not in (None, release.digest):
+        raise UsageError(f"{release.ref} has another digest: {release.digest}")
 
 
 def push(layout: Layout, offer: Offer, target: Remote, registry: Registry, emit: Emit) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from builder.digest import Digest, is_digest, parse_digest
 from builder.errors import UsageError
-from builder.registry.versions import Range, parse_range
+from builder.versions import Range, parse_range
 
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?", re.ASCII)
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from builder.digest import digest_file, hex_of
+from builder.digest import hex_of
 from builder.errors import IntegrityError
 from builder.registry.auth import Access
 from builder.registry.client import Registry
@@ -17,6 +17,7 @@ from builder.registry.receive import Emit, Meter, receive
 from builder.registry.upload import Upload
 from builder.registry.watch import BLOCK
 from builder.registry.wire import Answer, Wire
+from builder.release.files import holds, open_regular
 from builder.release.release import Blob
 
 THREADS = 4
@@ -83,7 +84,7 @@ def together(wire: Wire, work: Sequence[Callable[[], None]]) -> None:
 def check_file(path: Path, blob: Blob) -> None:
     """IntegrityError unless ``path`` holds the bytes of ``blob``."""
     try:
-        right = path.stat().st_size == blob.size and digest_file(path) == blob.digest
+        right = holds(path, blob)
     except FileNotFoundError:
         raise IntegrityError(f"the blob {blob.digest} is not at {path}") from None
     if not right:
@@ -91,12 +92,12 @@ def check_file(path: Path, blob: Blob) -> None:
 
 
 def copy_blob(source: Path, target: Path, blob: Blob) -> None:
-    """Copies a blob, hashed on the way. IntegrityError if it has other bytes than its descriptor says."""
+    """Copies a blob, hashed on the way. IntegrityError if it has other bytes, or is no file."""
     digest, size = hashlib.sha256(), 0
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with source.open("rb") as read, target.open("xb") as write:
-            while block := read.read(BLOCK):
+        with open_regular(source) as read, target.open("xb") as write:
+            while size <= blob.size and (block := read.read(BLOCK)):
                 digest.update(block)
                 size += len(block)
                 write.write(block)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from builder.digest import Digest, canonical_json, digest_bytes, hex_of, is_digest, parse_digest
+from builder.digest import Digest, canonical_json, digest_bytes, hex_of
 from builder.errors import IntegrityError, StoreUnreachable, UsageError
 from builder.release.document import (
     ARTIFACT_TYPE,
@@ -30,16 +30,19 @@ from builder.release.document import (
     referrers_tag,
     release_document,
 )
+from builder.release.files import holds, open_regular, read_regular
 from builder.release.release import (
     LARGEST_DOCUMENT,
     Attachment,
     Blob,
     Release,
+    pair,
     parse_attachment,
     parse_referrers,
     parse_release,
     safe_title,
 )
+from builder.versions import newest
 
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -51,7 +54,7 @@ class Layout:
         self.root = root
 
     def releases(self) -> list[Release]:
-        """Every release, by name and then in the order they were made."""
+        """Every release, by name and then in the order of ``index.json``, which says nothing of their age."""
         found = []
         for entry in self._index():
             if entry.get("artifactType") in (ARTIFACT_TYPE, None) and entry["mediaType"] == MANIFEST_TYPE:
@@ -59,11 +62,15 @@ class Layout:
         return sorted(found, key=lambda release: release.name)
 
     def find(self, ref: str) -> Release:
-        """``name`` (its newest version), ``name@version`` or a digest. UsageError if there is none such."""
+        """``name`` (its highest version), ``name@version`` or a digest. UsageError if there is none such."""
         releases = self.releases()
-        for release in reversed(releases):
-            if ref in (release.name, release.ref, f"{release.name}:{release.version}", release.digest):
-                return release
+        meant = [
+            (release.version, release)
+            for release in releases
+            if ref in (release.name, release.ref, f"{release.name}:{release.version}", release.digest)
+        ]
+        if (found := newest(meant)) is not None:
+            return found
         known = ", ".join(release.ref for release in releases) or "none yet"
         raise UsageError(f"{self.root} has no release '{ref}'", help=f"releases there: {known}")
 
@@ -73,23 +80,28 @@ class Layout:
 
     def attachments(self, release: Release) -> list[Attachment]:
         """What is attached to ``release``, in the order of their OCI manifests' digests."""
-        return [parse_attachment(self.blob(blob), release.digest) for blob in self._referrers(release.digest)]
+        return [parse_attachment(self._document(blob), release.digest) for blob in self._referrers(release.digest)]
 
     def read_attachment(self, attachment: Attachment) -> bytes:
         return self.blob(Blob(attachment.digest, attachment.size))
 
     def blob(self, blob: Blob) -> bytes:
         """The bytes of a blob. IntegrityError if it is missing, or not what its digest and size say."""
-        path = self.blob_path(blob.digest)
         try:
-            if (size := path.stat().st_size) != blob.size:
-                raise IntegrityError(f"the blob {blob.digest} in {self.root} has {size} bytes, not {blob.size}")
-            data = path.read_bytes()
+            with open_regular(self.blob_path(blob.digest)) as stream:
+                if (size := os.fstat(stream.fileno()).st_size) != blob.size:
+                    raise IntegrityError(f"the blob {blob.digest} in {self.root} has {size} bytes, not {blob.size}")
+                data = stream.read(blob.size + 1)
         except FileNotFoundError:
-            raise IntegrityError(f"{self.root} lacks the blob {blob.digest}") from None
-        if digest_bytes(data) != blob.digest:
-            raise IntegrityError(f"the blob {blob.digest} in {self.root} has other bytes than its name says")
-        return data
+            raise self._lacks(blob.digest) from None
+        return self._checked(blob.digest, data)
+
+    def document(self, digest: Digest) -> bytes:
+        """An OCI manifest or index whose size is not known. IntegrityError as for ``blob``, or if it is too large."""
+        try:
+            return self._checked(digest, read_regular(self.blob_path(digest), LARGEST_DOCUMENT))
+        except FileNotFoundError:
+            raise self._lacks(digest) from None
 
     def blob_path(self, digest: Digest) -> Path:
         return self.root / "blobs" / "sha256" / hex_of(digest)
@@ -97,7 +109,7 @@ class Layout:
     def tags(self) -> dict[str, Blob]:
         """What every tag of ``index.json`` points to."""
         return {
-            entry["annotations"][REF_NAME]: Blob(parse_digest(entry["digest"]), entry["size"])
+            entry["annotations"][REF_NAME]: Blob(*pair(entry))
             for entry in self._index()
             if REF_NAME in (entry.get("annotations") or {})
         }
@@ -189,11 +201,11 @@ class Layout:
         listed = {item.manifest: item for item in self.attachments(release)}
         listed |= {item.manifest: item for item in (parse_attachment(data, release.digest) for data in manifests)}
         return referrers_document(
-            [attachment_entry(self._read(item.manifest), item.artifact_type, item.title) for item in listed.values()]
+            [attachment_entry(self.document(item.manifest), item.artifact_type, item.title) for item in listed.values()]
         )
 
     def _release(self, entry: Mapping[str, Any]) -> Release:
-        release = parse_release(self.blob(Blob(parse_digest(entry["digest"]), entry["size"])))
+        release = parse_release(self._document(Blob(*pair(entry))))
         tag = (entry.get("annotations") or {}).get(REF_NAME)
         # Tools that copy single releases give them tags of their own; only ours say the name.
         if tag is not None and ":" in tag and tag != f"{release.name}:{release.version}":
@@ -202,16 +214,26 @@ class Layout:
 
     def _referrers(self, digest: Digest) -> list[Blob]:
         listed = self.tags().get(referrers_tag(digest))
-        return parse_referrers(self.blob(listed)) if listed is not None else []
+        return parse_referrers(self._document(listed)) if listed is not None else []
 
-    def _read(self, digest: Digest) -> bytes:
-        return self.blob(Blob(digest, self.blob_path(digest).stat().st_size))
+    def _document(self, blob: Blob) -> bytes:
+        if blob.size > LARGEST_DOCUMENT:
+            raise IntegrityError(f"{self.root}: the document {blob.digest} is larger than {LARGEST_DOCUMENT:,} bytes")
+        return self.blob(blob)
+
+    def _checked(self, digest: Digest, data: bytes) -> bytes:
+        if digest_bytes(data) != digest:
+            raise IntegrityError(f"the blob {digest} in {self.root} has other bytes than its name says")
+        return data
+
+    def _lacks(self, digest: Digest) -> IntegrityError:
+        return IntegrityError(f"{self.root} lacks the blob {digest}")
 
     def _write(self, data: bytes) -> list[Path]:
         """Writes a blob; its path if it is new."""
         path = self.blob_path(digest_bytes(data))
         new = not path.exists()
-        if new or path.read_bytes() != data:
+        if new or not _holds(path, data):
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, data)
         return [path] if new else []
@@ -227,14 +249,12 @@ class Layout:
     def _index(self) -> list[dict[str, Any]]:
         path = self.root / "index.json"
         try:
-            if path.stat().st_size > LARGEST_DOCUMENT:
-                raise IntegrityError(f"{path} is larger than {LARGEST_DOCUMENT:,} bytes")
-            index = json.loads(path.read_bytes())
+            index = json.loads(read_regular(path, LARGEST_DOCUMENT))
             if index["schemaVersion"] != 2:
                 raise ValueError("not an OCI image index")
             for entry in index["manifests"]:
-                known = isinstance(entry["mediaType"], str) and is_digest(entry["digest"])
-                if not known or not isinstance(entry["size"], int):
+                pair(entry)
+                if not isinstance(entry["mediaType"], str):
                     raise ValueError("an entry describes nothing")
                 for value in (entry.get("annotations") or {}).values():
                     if not isinstance(value, str):
@@ -250,12 +270,15 @@ class Layout:
     def _locked(self) -> Iterator[None]:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            handle = (self.root / ".lock").open("w")
+            # Never through a link, which would have another file emptied.
+            handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise StoreUnreachable(f"{self.root} cannot be written: {error.strerror}") from error
-        with handle:
+        try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(handle)
 
 
 def _described(media_type: str, data: bytes) -> dict[str, Any]:
@@ -282,6 +305,13 @@ def _move(source: Path, target: Path) -> list[Path]:
     source.chmod(0o644)
     source.replace(target)
     return [target] if new else []
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return holds(path, Blob(digest_bytes(data), len(data)))
+    except IntegrityError:
+        return False  # a link or the like, which gets replaced
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -22,6 +24,8 @@ from builder.release.document import (
 LARGEST_DOCUMENT = 4 << 20
 """Bytes of an OCI manifest or index; registries refuse larger ones, too."""
 MOST_FILES = 10_000
+LONGEST_TEXT = 1 << 16
+"""Characters of an annotation."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,11 @@ def parse_release(data: bytes) -> Release:
             raise ValueError("not an OCI manifest")
         if document["artifactType"] != ARTIFACT_TYPE or document["config"]["mediaType"] != CONFIG_TYPE:
             raise ValueError("not a model")
-        annotations = {str(key): str(value) for key, value in document["annotations"].items()}
+        annotations = {_text(key): _text(value) for key, value in document["annotations"].items()}
         layers = document["layers"]
         if not layers or len(layers) > MOST_FILES:
             raise ValueError(f"{len(layers)} files")
-        files = {safe_title(layer["annotations"][TITLE]): _pair(layer) for layer in layers}
+        files = {safe_title(layer["annotations"][TITLE]): pair(layer) for layer in layers}
         if len(files) != len(layers) or any(
             str(parent) in files for title in files for parent in PurePosixPath(title).parents
         ):
@@ -84,7 +88,7 @@ def parse_release(data: bytes) -> Release:
             version=_word(annotations[VERSION]),
             digest=digest,
             size=len(data),
-            config=Blob(*_pair(document["config"])),
+            config=Blob(*pair(document["config"])),
             files=files,
             annotations=annotations,
         )
@@ -103,7 +107,7 @@ def parse_attachment(data: bytes, subject: Digest) -> Attachment:
         if document["subject"]["digest"] != subject:
             raise ValueError("attached to something else")
         return Attachment(
-            str(document["artifactType"]), safe_title(layer["annotations"][TITLE]), *_pair(layer), manifest=digest
+            _type(document["artifactType"]), safe_title(layer["annotations"][TITLE]), *pair(layer), manifest=digest
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{digest} is not attached to {subject}: {error!r}") from error
@@ -117,7 +121,7 @@ def parse_referrers(data: bytes) -> list[Blob]:
         entries = document["manifests"]
         if document["mediaType"] != INDEX_TYPE or len(entries) > MOST_FILES:
             raise ValueError("not an OCI index")
-        return [Blob(*_pair(entry)) for entry in entries]
+        return [Blob(*pair(entry)) for entry in entries]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{digest} is not an OCI index: {error!r}") from error
 
@@ -133,11 +137,29 @@ def safe_title(title: object) -> str:
     return title
 
 
-def _pair(entry: Mapping[str, Any]) -> tuple[Digest, int]:
+def pair(entry: Mapping[str, Any]) -> tuple[Digest, int]:
+    """Digest and size of a descriptor. ValueError, KeyError or TypeError if it has none that can be meant."""
     digest, size = parse_digest(entry["digest"]), entry["size"]
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 63:
         raise ValueError(f"a size of {size!a:.40}")
     return digest, size
+
+
+def _text(text: object) -> str:
+    """A text that can be written down and shown: no control characters but those that end lines."""
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        raise ValueError(f"an annotation of {text!a:.100}")
+    text.encode()
+    if any(unicodedata.category(sign) == "Cc" and sign != "\n" for sign in text):
+        raise ValueError(f"control characters in an annotation: {text!a:.100}")
+    return text
+
+
+def _type(text: object) -> str:
+    """A media type: printable ASCII."""
+    if not isinstance(text, str) or not re.fullmatch(r"[\x21-\x7e]{1,255}", text):
+        raise ValueError(f"a type of {text!a:.100}")
+    return text
 
 
 def _word(text: str) -> str:

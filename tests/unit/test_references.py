@@ -20,7 +20,7 @@ from builder.registry.reference import (
     parse_release,
     variant_of,
 )
-from builder.registry.versions import ANY, Version, parse_range, parse_version
+from builder.versions import ANY, Version, parse_range, parse_version
 
 DIGEST = "sha256:" + "ab" * 32
 

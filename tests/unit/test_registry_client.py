@@ -16,10 +16,12 @@ import pytest
 
 from builder.digest import digest_bytes
 from builder.errors import IntegrityError, StoreUnreachable, TinsmithError
+from builder.registry import client
 from builder.registry.client import Registry
 from builder.registry.credentials import Credentials, anonymous
 from builder.registry.transfer import fetch_blobs, send_blobs
 from builder.registry.wire import Limits, retry_after
+from builder.release.document import INDEX_TYPE
 from builder.release.release import Blob
 
 DATA = random.Random(1).randbytes(300_000)
@@ -177,7 +179,10 @@ def test_a_refresh_token_is_posted(serve: Serve) -> None:
     assert posted == [b"grant_type=refresh_token&refresh_token=r&client_id=tinsmith&scope=repository%3Aa%3Apull"]
 
 
-@pytest.mark.parametrize("realm", ["http://registry.example.org/token", "ftp://127.0.0.1/x", "nowhere"])
+@pytest.mark.parametrize(
+    "realm",
+    ["http://registry.example.org/token", "ftp://127.0.0.1/x", "nowhere", "https://[zz", "https://a:99999/"],
+)
 def test_a_password_goes_to_no_address_that_is_not_encrypted(serve: Serve, realm: str) -> None:
     server = serve(lambda handler: send(handler, 401, WWW_Authenticate=f'Bearer realm="{realm}"'))
     with asking(server, lookup=ann) as registry, pytest.raises(StoreUnreachable):
@@ -229,6 +234,26 @@ def test_tags_go_on_over_pages_and_stop_where_a_page_brings_nothing_new(serve: S
 def test_what_is_no_list_of_tags(serve: Serve, data: bytes) -> None:
     with asking(serve(lambda handler: send(handler, data=data))) as registry, pytest.raises(StoreUnreachable):
         registry.tags("a")
+
+
+def test_lists_without_end_are_not_read(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(handler: Any) -> None:
+        page = len(server.asked)
+        link = f'<{handler.path.partition("?")[0]}?page={page}>; rel="next"'
+        names = {"tags": [f"{page}.{number}.0" for number in range(100)]}
+        entry = {"digest": f"sha256:{page:064}", "size": 1}
+        index = {"mediaType": INDEX_TYPE, "manifests": [entry] * 10}
+        data = json.dumps(index if "referrers" in handler.path else names).encode()
+        send(handler, data=data, Link=link, Content_Type=INDEX_TYPE)
+
+    monkeypatch.setattr(client, "_LARGEST_LIST", 5000)
+    server = serve(answer)
+    with asking(server) as registry:
+        with pytest.raises(StoreUnreachable, match="more tags"):
+            registry.tags("a")
+        with pytest.raises(StoreUnreachable, match="more referrers"):
+            registry.referrers("a", BLOB.digest)
+    assert len(server.asked) < 20
 
 
 def test_a_list_that_goes_on_elsewhere_is_not_read(serve: Serve) -> None:

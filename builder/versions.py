@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from builder.errors import UsageError
 
@@ -21,6 +22,8 @@ _COMPARATOR = re.compile(
     rf"(?P<sign>\^|~|>=|<=|>|<|=|)\s*(?P<major>{_ANY})(?:\.(?P<minor>{_ANY}))?(?:\.(?P<patch>{_ANY}){_PRE})?", re.ASCII
 )
 _LONGEST = 200
+
+Item = TypeVar("Item")
 HELP = "such as ^1.2, ~1.2.3, 1.x, '>=1.0 <2' or 1.2.3"
 
 
@@ -59,6 +62,19 @@ def parse_version(text: str) -> Version | None:
     if any(word.isdecimal() and word != str(int(word)) for word in pre):
         return None  # leading zeros
     return Version(int(found["major"]), int(found["minor"]), int(found["patch"]), pre)
+
+
+def newest(named: Sequence[tuple[str, Item]]) -> Item | None:
+    """What has the highest version, of pairs of a version and what is called so; None if there are no pairs.
+
+    Pre-releases are chosen only where nothing else is, and what is no semantic version after them, the last of those.
+    """
+    ranked = []
+    for place, (text, _) in enumerate(named):
+        version = parse_version(text)
+        rank = 0 if version is None else 1 if version.pre else 2
+        ranked.append((rank, version or Version(0, 0, 0), place))
+    return named[max(ranked)[2]][1] if ranked else None
 
 
 @dataclass(frozen=True)
