@@ -28,6 +28,7 @@ from builder.errors import IntegrityError, StoreUnreachable
 from builder.plan.step import Plan, Step, Toolchain
 from builder.rebuild.permission import shipped, vouched
 from builder.rebuild.recipe import Recipe
+from builder.rebuild.steps import steps_of
 from builder.release.contents import STEPS
 from builder.release.document import TITLE, VERSION, release_document
 from builder.release.layout import Layout
@@ -123,7 +124,8 @@ def subject_of(layout: Layout, release: Release, recipe: Recipe, docker: Path) -
             help="use the tinsmith that made it",
             code="other-form",
         )
-    left = json.loads(layout.read(release, STEPS))[recipe.plan.target]["outputs"]
+    recorded = steps_of(layout, release).get(recipe.plan.target)
+    left = recorded.outputs if recorded is not None else {}
     static = {title: layout.read(release, title) for title in release.files if title not in left and title != STEPS}
     return Subject(recipe.manifest, recipe.lock, recipe.plan, recipe.code, docker, static, annotations, release.digest)
 

@@ -34,7 +34,7 @@ def build(capsule: Path, output: Path, work: Path, pythons: list[str]) -> str:
     for step in plan["steps"]:
         print(f"step {step['name']}", flush=True)
         run(capsule, step, ready[step["toolchain"]], plan, work)
-    parts = work / "release"
+    parts = work / "+release"  # no step is called like this
     shutil.copytree(str(work / plan["target"] / "out"), str(parts / "files"))
     shutil.copytree(str(capsule / "context" / "static"), str(parts / "static"))
     shutil.copy(str(capsule / "context" / "release.json"), str(parts))
@@ -52,7 +52,7 @@ def build(capsule: Path, output: Path, work: Path, pythons: list[str]) -> str:
 def install(capsule: Path, name: str, python: str, work: Path) -> Path:
     """A virtual environment with the packages of a toolchain, and its kernels where it has them."""
     print(f"toolchain {name}, with {python}", flush=True)
-    target, sources = work / "toolchains" / name, capsule / "context" / "toolchains" / name
+    target, sources = work / "+toolchains" / name, capsule / "context" / "toolchains" / name
     subprocess.run([python, "-m", "venv", str(target)], env=plain(work), check=True)
     here = str(target / "bin" / "python")
     lock = sources / "requirements.lock"

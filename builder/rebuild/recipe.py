@@ -84,6 +84,7 @@ def read_recipe(data: bytes) -> Recipe:
         lock = Lock.model_validate_json(files["lock.json"])
         code = {name.removeprefix("steps/"): text for name, text in files.items() if name.startswith("steps/")}
         _check_toolchains(manifest, lock, _toolchains(files))
+        _check_globs(manifest, lock)
         plan = parse_plan(json.loads(files["plan.json"]), lock, code)
         if (plan.name, plan.version) != (manifest.name, manifest.version):
             raise ValueError("manifest and plan are of different models")
@@ -127,6 +128,14 @@ def _check_toolchains(manifest: Manifest, lock: Lock, toolchains: Mapping[str, M
             raise ValueError(f"the lock has an image for toolchain {name} that the manifest does not name")
         if toolchain_of(name, needed, kernels, locked.base_image, locked.image) != locked:
             raise ValueError(f"the files of toolchain {name} are not those that were locked")
+
+
+def _check_globs(manifest: Manifest, lock: Lock) -> None:
+    """ValueError if the lock chooses other files of a source than the manifest, whose globs were checked."""
+    named = {source.name: (source.include, source.exclude) for source in manifest.sources}
+    for locked in (lock.dataset, lock.init):
+        if locked is not None and (locked.include, locked.exclude) != named.get(locked.name, ((), ())):
+            raise ValueError(f"the lock chooses other files of {locked.name!a:.80} than the manifest")
 
 
 def _toolchains(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:

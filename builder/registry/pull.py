@@ -48,7 +48,11 @@ def find(registry: Registry, reference: Remote, usable: Collection[str] | None =
     release = parse_release(data)
     version = reference.tag or (tag if tag != reference.which.digest else release.version)
     if parse_version(version) is not None and version != release.version:
-        raise IntegrityError(f"{reference.place} gives {release.ref} for the version {version}")
+        raise IntegrityError(
+            f"{reference.place} gives {release.ref} for the version {version}",
+            help="somebody moved the tag: tell the publisher; a release can still be had by its digest",
+            code="wrong-name",
+        )
     return Offer(reference.place, release, data, tuple(_attached(registry, repository, release)))
 
 

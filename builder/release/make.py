@@ -128,7 +128,7 @@ def _run_of(data: bytes, release: Release) -> dict[str, Any]:
         sound = float(latency["latency_ms"]["median"]) >= 0 and int(latency["threads"]) > 0
         if not (sound and str(latency["cpu"]).isprintable()):
             raise ValueError("odd figures")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise IntegrityError(f"the {RUN_FILE} of {release.ref} cannot be read: {str(error)[:200]}") from error
     return run
 

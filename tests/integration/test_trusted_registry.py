@@ -159,7 +159,7 @@ def test_a_moved_tag_is_refused_with_the_index_and_with_the_memory(world: World)
     world.user("pull", f"{world.place}:1.0.0", "before")
     old = world.get("1.0.0")
     world.put("1.1.0", old)  # an old release served as the new one
-    world.refused(f"{world.place}@^1.1", "integrity")
+    world.refused(f"{world.place}@^1.1", "wrong-name")
     other = made(NAME, world.root / "again", "1.1.0")
     forged = Layout(world.root / "publisher" / "releases")
     assert other.release.digest == forged.find(f"{NAME}@1.1.0").digest

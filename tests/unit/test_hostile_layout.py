@@ -299,7 +299,10 @@ def test_facts_of_a_run_with_an_endless_number(tinsmith: Run, tmp_path: Path) ->
     facts = b'{"latency":{"latency_ms":{"median":1},"threads":1e999,"cpu":"x"}}'
     layout.attach(release, "application/vnd.tinsmith.run.v1+json", "run.json", facts)
     status, _, err = tinsmith("show", "odd")
-    assert (status, err) == (7, "error[integrity]: run.json of odd@1.0.0 cannot be read\n")
+    assert (status, err) == (
+        7,
+        "error[integrity]: the run.json of odd@1.0.0 cannot be read: cannot convert float infinity to integer\n",
+    )
 
 
 def test_an_error_does_not_steer_the_terminal(tinsmith: Run) -> None:

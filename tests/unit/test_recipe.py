@@ -78,6 +78,12 @@ UNSOUND: dict[str, Callable[[Files], object]] = {
     "toolchain out of its folder": edited(
         "lock.json", lambda it: it["toolchains"].update({"../x": it["toolchains"]["litert"]})
     ),
+    "an image that the manifest does not name": edited(
+        "lock.json", lambda it: it["toolchains"]["litert"].update(image="evil/x@sha256:" + "0" * 64)
+    ),
+    "lines for a Dockerfile": edited(
+        "lock.json", lambda it: it["toolchains"]["tf1.15"].update(image="x\nRUN evil\nARG Z=y@sha256:" + "0" * 64)
+    ),
     "edited requirements": lambda files: files.update({"toolchains/litert/requirements.lock": b"evil==1\n"}),
     "edited kernels": lambda files: files.update({"toolchains/tf1.15/kernels/compile.py": b"evil"}),
     "no toolchain": lambda files: files.pop("toolchains/litert/Dockerfile"),
@@ -126,6 +132,15 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", times: in
     return make
 
 
+def negative(tar: bytes) -> bytes:
+    """``tar`` whose first member has a size of -512, in the binary form of sizes, and a checksum that agrees."""
+    header = bytearray(tar[:512])
+    header[124:136] = (-512).to_bytes(12, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + tar[512:]
+
+
 TARS: dict[str, Callable[[Files], bytes]] = {
     "no tar": lambda files: b"nothing",
     "empty": lambda files: b"",
@@ -140,6 +155,7 @@ TARS: dict[str, Callable[[Files], bytes]] = {
     "absolute": member("/evil.py"),
     "file and folder": member("steps"),
     "twice": member("zzz", times=2),
+    "negative size": lambda files: negative(tar_of(files)),
     "too many": lambda files: tar_of({**files, **{f"x{number}": b"" for number in range(5_000)}}),
 }
 
