@@ -4,10 +4,14 @@ Everything in the release is untrusted: what cannot be read is a Failure ``golde
 answers something else, is a check that failed.
 """
 
+import io
+import json
 import os
 import platform
+import zipfile
 
 import contract
+import embed
 import golden
 import isolated
 import litert
@@ -75,6 +79,7 @@ def _run(request, folder, expected, metadata, labels, tolerance, checks, rows):
     pictures = [golden.read_picture(os.path.join(folder, golden.FOLDER), row, spec) for row in expected["pictures"]]
     rows += _compared(detector, expected, pictures, labels, expected["kernels"])
     checks.append(_classes(detector, labels, metadata, expected))
+    checks.append(_embedded(content, labels, metadata))
     checks.append(judged("golden pictures", rows, tolerance))
     if expected["kernels"] != "default":
         detector = litert.Detector(content, spec, order, litert.threads_for(metadata["outputs"], request.threads))
@@ -133,7 +138,7 @@ def _documents(folder):
     try:
         metadata = contract.read_json(os.path.join(folder, "metadata.json"))
         needed = metadata["input"], metadata["outputs"]["nms"]["mode"], metadata["labels"]["names"]
-        needed += (metadata["quantization"]["type"],)
+        needed += (metadata["quantization"]["type"], metadata["name"], metadata["version"])
         with open(os.path.join(folder, "labels.txt"), encoding="utf-8") as stream:
             return metadata, stream.read().splitlines()
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -161,6 +166,24 @@ def _classes(detector, labels, metadata, expected):
     if wrong:
         text += "; other labels, or another order, in " + " and ".join(wrong)
     return {"name": "classes", "ok": not wrong and scored == len(labels), "text": text}
+
+
+def _embedded(content, labels, metadata):
+    """What lies inside the .tflite for task libraries is what the release says: its classes, its name and version."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > len(content):
+                raise ValueError("files larger than the model")
+            names = archive.read(embed.LABELS).decode("utf-8").splitlines()
+            origin = json.loads(archive.read(embed.ORIGIN).decode("utf-8"))
+        told = [origin[key] for key in ("name", "version")]
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, RecursionError, NotImplementedError, RuntimeError):
+        return {"name": "embedded", "ok": False, "text": "the model holds no labels and no release that can be read"}
+    wrong = [] if names == labels else ["labels"]
+    if told != [metadata["name"], metadata["version"]]:
+        wrong.append("release")
+    text = "other %s inside the model" % " and ".join(wrong) if wrong else "labels and release inside the model agree"
+    return {"name": "embedded", "ok": not wrong, "text": text}
 
 
 def _input(detector, spec):

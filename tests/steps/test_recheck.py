@@ -10,12 +10,14 @@ from typing import Any
 
 import certificate
 import contract
+import embed
 import golden
 import isolated
 import litert
 import numpy as np
 import pytest
 import recheck
+import tflite_edit
 import tiny_tflite as tiny
 from PIL import Image
 
@@ -27,11 +29,22 @@ OUTPUTS = {
     "nms": {"mode": "fast"},
 }
 METADATA = {
+    "name": "tiny",
+    "version": "1.0.0",
     "input": tiny.INPUT,
     "outputs": OUTPUTS,
     "labels": {"names": LABELS},
     "quantization": {"type": "float32"},
 }
+
+
+def model(data: bytes = b"", labels: str = "green\nblue\n", name: str = "tiny") -> bytes:
+    """A .tflite with what ``embed`` appends."""
+    origin = json.dumps({"name": name, "version": "1.0.0"})
+    files = [(embed.LABELS, labels.encode()), (embed.ORIGIN, origin.encode())]
+    return bytes(tflite_edit.append_files(data or tiny.build(), files))
+
+
 Change = Callable[[Path], None]
 
 
@@ -40,7 +53,7 @@ def release(tmp_path: Path) -> Path:
     """The files of a release that ``recheck`` reads, with four golden pictures."""
     folder = tmp_path / "release"
     folder.mkdir()
-    (folder / "model.tflite").write_bytes(tiny.build())
+    (folder / "model.tflite").write_bytes(model())
     (folder / "labels.txt").write_text("green\nblue\n")
     contract.write_json(folder / "metadata.json", METADATA)
     request = contract.Request("verify", {}, {}, str(folder), 1, "nonce")
@@ -78,6 +91,7 @@ def test_the_same_model_answers_with_the_same_bits(release: Path) -> None:
     assert [check["name"] for check in report["checks"]] == [
         "input",
         "classes",
+        "embedded",
         "golden pictures",
         "by the kernels of apps",
     ]
@@ -105,7 +119,19 @@ def other_model(folder: Path) -> None:
     shifted = np.ascontiguousarray(tiny.anchors(8, 8)[::-1])
     data = tiny.build().replace(tiny.anchors(8, 8).tobytes(), shifted.tobytes())
     assert data != tiny.build()
-    (folder / "model.tflite").write_bytes(data)
+    (folder / "model.tflite").write_bytes(model(data))
+
+
+def other_labels_inside(folder: Path) -> None:
+    (folder / "model.tflite").write_bytes(model(labels="blue\ngreen\n"))
+
+
+def other_name_inside(folder: Path) -> None:
+    (folder / "model.tflite").write_bytes(model(name="other"))
+
+
+def nothing_inside(folder: Path) -> None:
+    (folder / "model.tflite").write_bytes(tiny.build())
 
 
 def swapped_labels(folder: Path) -> None:
@@ -148,9 +174,12 @@ def other_raw_value(folder: Path) -> None:
     ("change", "failing"),
     [
         (other_model, {"golden pictures", "by the kernels of apps"}),
-        (swapped_labels, {"classes", "golden pictures", "by the kernels of apps"}),
-        (swapped_everywhere, {"classes", "golden pictures", "by the kernels of apps"}),
-        (one_more_label, {"classes"}),
+        (other_labels_inside, {"embedded"}),
+        (other_name_inside, {"embedded"}),
+        (nothing_inside, {"embedded"}),
+        (swapped_labels, {"classes", "embedded", "golden pictures", "by the kernels of apps"}),
+        (swapped_everywhere, {"classes", "embedded", "golden pictures", "by the kernels of apps"}),
+        (one_more_label, {"classes", "embedded"}),
         (other_normalisation, {"golden pictures", "by the kernels of apps"}),
         (other_score, {"golden pictures", "by the kernels of apps"}),
         (other_box, {"golden pictures", "by the kernels of apps"}),
