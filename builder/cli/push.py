@@ -34,7 +34,7 @@ def push(
     Example: tinsmith push shapes@1.0.0 registry.example.org/models/shapes --key keys/team.key
     """
     from builder.cli.load import reporter
-    from builder.cli.signing import signing_key
+    from builder.cli.signing import sign_as_built, signing_key
     from builder.registry.client import Registry
     from builder.registry.offer import find_in, name_in, offer_in
     from builder.registry.pull import copying, into_layout
@@ -42,13 +42,13 @@ def push(
     from builder.registry.push import target_of
     from builder.registry.reference import Folder, parse_reference, parse_release
     from builder.release.layout import Layout
-    from builder.release.sign import is_signed, sign_release
+    from builder.release.sign import is_signed
 
     local, place, layout = parse_release(release), parse_reference(ref), Layout(releases)
     offer, signing = find_in(layout, name_in(layout, local.name, local.which), local.which), signing_key(key)
     target = None if isinstance(place, Folder) else target_of(place, offer)
     if signing is not None and not is_signed(layout, offer.release, signing.public):
-        sign_release(layout, offer.release, signing)
+        sign_as_built(layout, offer.release, signing)
         offer = offer_in(layout, offer.release)
     if isinstance(place, Folder):
         with copying(layout) as fetch:
