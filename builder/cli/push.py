@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from builder.cli.index import AtLeast
 from builder.cli.options import DEFAULT_RELEASES, Progress, ReleaseFolder, ReleaseRef
 from builder.cli.signing import Key
 
@@ -23,6 +24,7 @@ def push(
     expires: Annotated[
         int, typer.Option("--expires", metavar="DAYS", min=1, max=730, help="For how long the index of versions holds.")
     ] = 90,
+    at_least: AtLeast = 0,
     releases: ReleaseFolder = DEFAULT_RELEASES,
     progress: Progress = "auto",
 ) -> None:
@@ -58,11 +60,19 @@ def push(
     assert target is not None
     with reporter(progress) as emit, Registry(target.host) as registry:
         push_to(layout, offer, target, registry, emit)
-        _list(registry, target, offer.release, signing, expires, emit)
+        _list(registry, target, offer.release, signing, expires, at_least, emit)
     print(f"{target.place}:{target.tag}@{offer.release.digest}")
 
 
-def _list(registry: Registry, target: Remote, release: Release, key: SigningKey | None, days: int, emit: Emit) -> None:
+def _list(
+    registry: Registry,
+    target: Remote,
+    release: Release,
+    key: SigningKey | None,
+    days: int,
+    at_least: int,
+    emit: Emit,
+) -> None:
     """Has the registry's signed index list the release, or says that it does not."""
     from builder.cli.index import publish
     from builder.registry.index import RegistryIndex
@@ -71,9 +81,8 @@ def _list(registry: Registry, target: Remote, release: Release, key: SigningKey 
 
     place = RegistryIndex(registry, target, emit)
     if key is not None:
-        found = publish(
-            place, lambda index: listing(index, subject_of(release), release.size), key, datetime.timedelta(days=days)
-        )
+        lifetime = datetime.timedelta(days=days)
+        found = publish(place, lambda index: listing(index, subject_of(release), release.size), key, lifetime, at_least)
         text = f"the signed index of {target.place} lists it: number {found.serial}, holds until {found.expires}"
         emit("message", {"text": text})
         return
