@@ -26,14 +26,17 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
 
     Example: tinsmith show shapes@1.0.0
     """
+    from builder.configuration import configurations
     from builder.rebuild.record import records
     from builder.release.layout import Layout
     from builder.release.make import read_run
+    from builder.trust.policy import load_policy
 
     layout = Layout(releases)
     found = layout.find(release)
     metrics = json.loads(layout.read(found, "metrics.json"))
-    run, twice = read_run(layout, found), records(layout, found)
+    trusted = load_policy(configurations()).keys_for(found.name)
+    run, twice = read_run(layout, found), records(layout, found, trusted)
     if as_json:
         document = {
             "name": found.name,
@@ -66,7 +69,7 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
         latency = run["latency"]
         print(f"latency {latency['latency_ms']['median']:.1f} ms, {latency['threads']} threads, {latency['cpu']}")
     for record in twice:
-        print(f"built twice: {record}")
+        print(f"built twice: {record}, {record.source}")
     print("\nfiles")
     for title, (digest, size) in sorted(found.files.items()):
         print(f"  {title:16} {size:>10,}  {digest}")

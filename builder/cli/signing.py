@@ -74,8 +74,7 @@ def sign_as_built(layout: Layout, release: Release, key: SigningKey) -> Attachme
 
     found = configurations()
     builders = {BUILDER, *(item.settings.sign.builder for item in found if item.settings.sign.builder)}
-    rules = [rule for file in load_policy(found).files for rule in file if rule.names_it(release.name)]
-    trusted = [each for rule in rules for each in rule.keys]
+    trusted = load_policy(found).keys_for(release.name)
     return sign_release(layout, release, key, agreement(layout, release, builders), trusted)
 
 

@@ -78,6 +78,11 @@ class Policy:
         """Is any rule about releases called ``name``, from wherever?"""
         return any(rule.names_it(name) for rules in self.files for rule in rules)
 
+    def keys_for(self, name: str) -> tuple[PublicKey, ...]:
+        """Every key of a rule about releases called ``name``, once."""
+        rules = (rule for file in self.files for rule in file if rule.names_it(name))
+        return tuple({key.id: key for rule in rules for key in rule.keys}.values())
+
     def covering(self, name: str, origin: Origin) -> tuple[Rule, ...]:
         """The rules that a release called ``name`` has to satisfy: at most one a file.
 
