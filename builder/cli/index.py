@@ -25,18 +25,32 @@ index = typer.Typer(
 )  # fmt: skip
 
 Place = Annotated[str, typer.Argument(metavar="REF", help="host/repository, or the name of releases in --releases.")]
+AtLeast = Annotated[
+    int,
+    typer.Option(
+        "--at-least", metavar="SERIAL", min=0, show_default=False,
+        help="Refuse a current index of a lower number: for machines that remember none.",
+    ),
+]  # fmt: skip
 Expires = Annotated[int, typer.Option("--expires", metavar="DAYS", min=1, max=730, help="For how long it holds.")]
 
 
 @index.command("renew")
-def renew(ref: Place, key: Key = None, expires: Expires = 90, releases: ReleaseFolder = DEFAULT_RELEASES) -> None:
+def renew(
+    ref: Place,
+    key: Key = None,
+    expires: Expires = 90,
+    at_least: AtLeast = 0,
+    releases: ReleaseFolder = DEFAULT_RELEASES,
+) -> None:
     """Sign the index anew before it expires, or make it. In a layout it then lists all releases of the name.
 
     Example: tinsmith index renew shapes --key keys/team.key
     """
     signing = required_key(key)
     with _place(ref, releases) as place:
-        _print(publish(place, _listing(ref, releases, signing), signing, datetime.timedelta(days=expires)))
+        change, lifetime = _listing(ref, releases, signing), datetime.timedelta(days=expires)
+        _print(publish(place, change, signing, lifetime, at_least, expired=True))
 
 
 @index.command("revoke")
@@ -46,6 +60,7 @@ def revoke(
     reason: Annotated[str, typer.Option("--reason", help="Why: shown to everybody who asks for it.")],
     key: Key = None,
     expires: Expires = 90,
+    at_least: AtLeast = 0,
     releases: ReleaseFolder = DEFAULT_RELEASES,
 ) -> None:
     """Mark a version as revoked. It stays where it is, but is refused by every tinsmith that reads the index.
@@ -56,7 +71,7 @@ def revoke(
 
     signing, lifetime = required_key(key), datetime.timedelta(days=expires)
     with _place(ref, releases) as place:
-        _print(publish(place, lambda found: revoking(found, version, reason), signing, lifetime))
+        _print(publish(place, lambda found: revoking(found, version, reason), signing, lifetime, at_least))
 
 
 @index.command("show")
@@ -65,15 +80,18 @@ def show(ref: Place, releases: ReleaseFolder = DEFAULT_RELEASES, as_json: Json =
 
     Example: tinsmith index show shapes
     """
-    from builder.trust.index import open_index
+    from builder.trust.publish import current_index
 
     with _place(ref, releases) as place:
-        trusted, data = _trusted(place), place.read()
-    if data is None:
+        trusted = _trusted(place)
+        if not trusted and place.read() is not None:
+            raise UsageError(
+                f"no rule says who signs the index of {ref}", help="add one under [[trust]] in tinsmith.toml"
+            )
+        signed = current_index(place, trusted)
+    if signed is None:
         raise UsageError(f"{ref} has no signed index", help=f"tinsmith index renew {ref}")
-    if not trusted:
-        raise UsageError(f"no rule says who signs the index of {ref}", help="add one under [[trust]] in tinsmith.toml")
-    found = open_index(data, trusted, f"the index of {ref}").index
+    found = signed.index
     if as_json:
         print(json.dumps(json.loads(found.payload()), indent=2, sort_keys=True))
     else:
@@ -114,7 +132,13 @@ def _listing(ref: str, releases: Path, key: SigningKey) -> Callable[[Index], Ind
 
 
 def publish(
-    place: IndexPlace, change: Callable[[Index], Index], key: SigningKey, lifetime: datetime.timedelta
+    place: IndexPlace,
+    change: Callable[[Index], Index],
+    key: SigningKey,
+    lifetime: datetime.timedelta,
+    at_least: int,
+    *,
+    expired: bool = False,
 ) -> Index:
     """Changes the index at ``place``; see ``builder.trust.publish``."""
     from builder.settings import state_folder
@@ -122,21 +146,27 @@ def publish(
     from builder.trust.publish import publish
 
     now = datetime.datetime.now(datetime.UTC)
-    return publish(place, change, key, _trusted(place), Memory(state_folder()), now, lifetime=lifetime)
+    return publish(
+        place, change, key, _trusted(place), Memory(state_folder()), now,
+        lifetime=lifetime, at_least=at_least, expired=expired,
+    )  # fmt: skip
 
 
-def _trusted(place: IndexPlace) -> tuple[PublicKey, ...]:
-    """Who may have signed the index there, as the rules in tinsmith.toml say."""
+def _trusted(place: IndexPlace) -> list[tuple[PublicKey, ...]]:
+    """Who has to have signed the index there: of each settings file with a rule, one of its keys."""
     from builder.configuration import configurations
     from builder.trust.policy import Origin, load_policy
 
     origin = Origin("registry" if "/" in place.repository else "own", place.repository)
     rules = load_policy(configurations()).covering(place.repository.rpartition("/")[2], origin)
-    return tuple({key.id: key for rule in rules for key in rule.index_keys}.values())
+    return [rule.index_keys for rule in rules]
 
 
 def _print(found: Index) -> None:
-    print(f"{found.repository}  number {found.serial}, holds until {found.expires}")
+    from builder.trust.memory import has_expired
+
+    held = "EXPIRED at" if has_expired(found, datetime.datetime.now(datetime.UTC)) else "holds until"
+    print(f"{found.repository}  number {found.serial}, {held} {found.expires}")
     for version, listed in found.releases.items():
         why = f"  REVOKED: {found.revoked[version]}" if version in found.revoked else ""
         print(f"  {version:16} {listed.digest}{why}")

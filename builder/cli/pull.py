@@ -42,7 +42,7 @@ def pull(
     from builder.cli.gate import gate
     from builder.cli.load import reporter
     from builder.registry.client import Registry
-    from builder.registry.gate import Asked, in_words
+    from builder.registry.gate import Asked, in_words, index_in
     from builder.registry.index import RegistryIndex
     from builder.registry.offer import find_in, name_in
     from builder.registry.pull import copying, fetching, find, into_folder, into_layout
@@ -50,6 +50,7 @@ def pull(
     from builder.release.layout import Layout
     from builder.release.versions import LayoutIndex
     from builder.settings import cache_folder
+    from builder.trust.origin import origin_of
     from builder.trust.policy import Origin
 
     if only is not None:
@@ -64,8 +65,10 @@ def pull(
         emit = stack.enter_context(reporter(progress))
         if isinstance(reference, Remote):
             registry = stack.enter_context(Registry(reference.host))
-            index = RegistryIndex(registry, reference, emit).read()
-            asked = Asked(Origin("registry", reference.place), reference.repository.rpartition("/")[2], index)
+            name = reference.repository.rpartition("/")[2]
+            needed = gatekeeper.policy.names_it(name) and (reference.tag or not reference.which.digest)
+            index = index_in(RegistryIndex(registry, reference, emit), bool(needed))
+            asked = Asked(Origin("registry", reference.place), name, index)
             fixed = reference.tag or reference.which.digest
             offer = find(registry, reference, None if fixed else gatekeeper.usable(asked))
             fetching_from = fetching(registry, reference.repository, cache_folder() / "downloads", emit)
@@ -74,8 +77,11 @@ def pull(
             if folder is None and not isinstance(reference, Folder):
                 raise UsageError(f"{ref} is in {releases} already", help="say the folder to write its files to")
             name = name_in(source, reference.name, reference.which)
-            origin = Origin("folder" if isinstance(reference, Folder) else "own", str(source.root.absolute()))
-            asked = Asked(origin, name, LayoutIndex(source, name).read())
+            origin = origin_of(source.root)
+            if isinstance(reference, Folder):  # what is said to be elsewhere is, wherever it lies
+                origin = Origin("folder", origin.place)
+            needed = gatekeeper.policy.names_it(name) and not reference.which.digest
+            asked = Asked(origin, name, index_in(LayoutIndex(source, name), bool(needed)))
             offer = find_in(source, name, reference.which, None if reference.which.digest else gatekeeper.usable(asked))
             fetching_from = copying(source)
         version = None if reference.which.digest else offer.release.version

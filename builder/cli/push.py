@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from builder.cli.index import AtLeast
 from builder.cli.options import DEFAULT_RELEASES, Progress, ReleaseFolder, ReleaseRef
 from builder.cli.signing import Key
 
@@ -23,6 +24,7 @@ def push(
     expires: Annotated[
         int, typer.Option("--expires", metavar="DAYS", min=1, max=730, help="For how long the index of versions holds.")
     ] = 90,
+    at_least: AtLeast = 0,
     releases: ReleaseFolder = DEFAULT_RELEASES,
     progress: Progress = "auto",
 ) -> None:
@@ -34,7 +36,7 @@ def push(
     Example: tinsmith push shapes@1.0.0 registry.example.org/models/shapes --key keys/team.key
     """
     from builder.cli.load import reporter
-    from builder.cli.signing import signing_key
+    from builder.cli.signing import sign_as_built, signing_key
     from builder.registry.client import Registry
     from builder.registry.offer import find_in, name_in, offer_in
     from builder.registry.pull import copying, into_layout
@@ -42,7 +44,7 @@ def push(
     from builder.registry.push import push as push_to
     from builder.registry.reference import Folder, parse_reference, parse_release
     from builder.release.layout import Layout
-    from builder.release.sign import is_signed, sign_release
+    from builder.release.sign import is_signed
 
     local, place, layout = parse_release(release), parse_reference(ref), Layout(releases)
     offer, signing = find_in(layout, name_in(layout, local.name, local.which), local.which), signing_key(key)
@@ -52,7 +54,7 @@ def push(
     else:
         target = target_of(place, offer)
     if signing is not None and not is_signed(layout, offer.release, signing.public):
-        sign_release(layout, offer.release, signing)
+        sign_as_built(layout, offer.release, signing)
         offer = offer_in(layout, offer.release)
     if isinstance(place, Folder):
         with copying(layout) as fetch:
@@ -62,11 +64,19 @@ def push(
     assert target is not None
     with reporter(progress) as emit, Registry(target.host) as registry:
         push_to(layout, offer, target, registry, emit)
-        _list(registry, target, offer.release, signing, expires, emit)
+        _list(registry, target, offer.release, signing, expires, at_least, emit)
     print(f"{target.place}:{target.tag}@{offer.release.digest}")
 
 
-def _list(registry: Registry, target: Remote, release: Release, key: SigningKey | None, days: int, emit: Emit) -> None:
+def _list(
+    registry: Registry,
+    target: Remote,
+    release: Release,
+    key: SigningKey | None,
+    days: int,
+    at_least: int,
+    emit: Emit,
+) -> None:
     """Has the registry's signed index list the release, or says that it does not."""
     from builder.cli.index import publish
     from builder.registry.index import RegistryIndex
@@ -75,9 +85,8 @@ def _list(registry: Registry, target: Remote, release: Release, key: SigningKey 
 
     place = RegistryIndex(registry, target, emit)
     if key is not None:
-        found = publish(
-            place, lambda index: listing(index, subject_of(release), release.size), key, datetime.timedelta(days=days)
-        )
+        lifetime = datetime.timedelta(days=days)
+        found = publish(place, lambda index: listing(index, subject_of(release), release.size), key, lifetime, at_least)
         text = f"the signed index of {target.place} lists it: number {found.serial}, holds until {found.expires}"
         emit("message", {"text": text})
         return

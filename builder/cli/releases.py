@@ -35,13 +35,17 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
 
     Example: tinsmith show shapes@1.0.0
     """
+    from builder.configuration import configurations
     from builder.rebuild.record import records
     from builder.release import document
     from builder.release.layout import Layout
+    from builder.trust.policy import load_policy
 
     layout = Layout(releases)
     found = layout.find(release)
-    metrics, run, twice = _read(layout, found, "metrics.json"), _run(layout, found), records(layout, found)
+    trusted = load_policy(configurations()).keys_for(found.name)
+    metrics, run = _read(layout, found, "metrics.json"), _run(layout, found)
+    twice = records(layout, found, trusted)
     if as_json:
         described = {
             "name": found.name,
@@ -61,7 +65,7 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
     lines += _figures(metrics, found)
     if run is not None:
         lines.append(_latency(run))
-    lines += [f"built twice: {record}" for record in twice]
+    lines += [f"built twice: {record}, {record.source}" for record in twice]
     lines += ["", "files"]
     lines += [f"  {title:16} {size:>10,}  {digest}" for title, (digest, size) in sorted(found.files.items())]
     lines += ["", f"manifest {_said(found, document.MANIFEST)}", f"plan     {_said(found, document.PLAN)}"]

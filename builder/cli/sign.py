@@ -9,14 +9,13 @@ def sign(release: ReleaseRef, key: Key = None, releases: ReleaseFolder = DEFAULT
 
     Example: tinsmith sign shapes@1.0.0 --key keys/team.key
     """
-    from builder.cli.signing import required_key
+    from builder.cli.signing import required_key, sign_as_built
     from builder.release.layout import Layout
-    from builder.release.sign import sign_release
 
     layout = Layout(releases)
     found = layout.find(release)
     signing = required_key(key)
-    attachment = sign_release(layout, found, signing)
+    attachment = sign_as_built(layout, found, signing)
     print(f"{found.ref}  {found.digest}")
     print(f"signed by {signing.public.id}")
     print(layout.blob_path(attachment.digest))

@@ -12,7 +12,9 @@ import typer
 from builder.errors import UsageError
 
 if TYPE_CHECKING:
+    from builder.release.layout import Layout
     from builder.release.make import Signer
+    from builder.release.release import Attachment, Release
     from builder.trust.keys import SigningKey
 
 Key = Annotated[
@@ -57,6 +59,23 @@ def required_key(chosen: str | None) -> SigningKey:
     if key is None:
         raise UsageError("no key to sign with", help="give --key FILE; make one with: tinsmith key new NAME")
     return key
+
+
+def sign_as_built(layout: Layout, release: Release, key: SigningKey) -> Attachment:
+    """Signs the provenance of ``release`` that agrees with its recipe and names a builder of this user.
+
+    Errors as for ``sign_release``. Signatures of the keys in the rules for this name are kept beside it.
+    """
+    from builder.configuration import configurations
+    from builder.rebuild.agreement import agreement
+    from builder.release.provenance import BUILDER
+    from builder.release.sign import sign_release
+    from builder.trust.policy import load_policy
+
+    found = configurations()
+    builders = {BUILDER, *(item.settings.sign.builder for item in found if item.settings.sign.builder)}
+    trusted = load_policy(found).keys_for(release.name)
+    return sign_release(layout, release, key, agreement(layout, release, builders), trusted)
 
 
 def passphrase() -> str | None:

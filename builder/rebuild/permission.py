@@ -14,7 +14,8 @@ from builder.rebuild.recipe import Recipe
 from builder.release.attached import signed_provenances, subject_of
 from builder.release.layout import Layout
 from builder.release.release import Release
-from builder.trust.policy import Origin, decide, load_policy
+from builder.trust.origin import origin_of
+from builder.trust.policy import decide, load_policy
 
 
 def vouched(layout: Layout, release: Release) -> bool:
@@ -22,8 +23,9 @@ def vouched(layout: Layout, release: Release) -> bool:
 
     Lying among the project's own releases is not enough: it may have been pulled there without a signature.
     """
-    policy, origin = load_policy(configurations()), Origin("own", str(layout.root))
-    return bool(decide(policy, subject_of(release), origin, signed_provenances(layout, release)).keys)
+    policy, envelopes = load_policy(configurations()), signed_provenances(layout, release)
+    decision = decide(policy, subject_of(release), origin_of(layout.root), envelopes, allow_unsigned=True)
+    return bool(decision.keys)
 
 
 def check_permitted(layout: Layout, release: Release, recipe: Recipe, engine: Engine, *, trusted: bool) -> None:

@@ -83,13 +83,11 @@ def read_recipe(data: bytes) -> Recipe:
         manifest = Manifest.model_validate_json(files["manifest.json"])
         lock = Lock.model_validate_json(files["lock.json"])
         code = {name.removeprefix("steps/"): text for name, text in files.items() if name.startswith("steps/")}
-        _check_toolchains(manifest, lock, _toolchains(files))
         _check_globs(manifest, lock)
         plan = parse_plan(json.loads(files["plan.json"]), lock, code)
         if (plan.name, plan.version) != (manifest.name, manifest.version):
             raise ValueError("manifest and plan are of different models")
-        if strange := {step.toolchain.name for step in plan.steps} - {manifest.toolchain.name, LITERT}:
-            raise ValueError(f"a step runs in {min(strange)!a:.80}, which the manifest does not name")
+        _check_toolchains(manifest, lock, plan, _toolchains(files))
         listings = _listings(lock, files)
         sources = {item.source for step in plan.steps for item in step.inputs if item.source is not None}
         if sources - set(listings):
@@ -111,13 +109,17 @@ def read_recipe(data: bytes) -> Recipe:
     )
 
 
-def _check_toolchains(manifest: Manifest, lock: Lock, toolchains: Mapping[str, Mapping[str, bytes]]) -> None:
+def _check_toolchains(
+    manifest: Manifest, lock: Lock, plan: Plan, toolchains: Mapping[str, Mapping[str, bytes]]
+) -> None:
     """ValueError or LockError if a toolchain that is used is not of the files that came, or has an image of its own.
 
     Other variants of the family may have toolchains of theirs in the same lock.
     """
-    for name in (manifest.toolchain.name, LITERT):
+    for name in {step.toolchain.name for step in plan.steps}:
         locked = lock.toolchains[name]
+        if name not in (manifest.toolchain.name, LITERT):
+            raise ValueError(f"a step runs in {name!a:.80}, which the manifest does not name")
         if not _TOOLCHAIN.fullmatch(name):
             raise ValueError(f"a toolchain is called {name!a:.80}")
         files = toolchains.get(name, {})

@@ -8,7 +8,8 @@ envelope.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builder.digest import canonical_json
@@ -17,7 +18,7 @@ from builder.rebuild.check import Checked
 from builder.release.layout import Layout
 from builder.release.release import Attachment, Release
 from builder.trust import dsse
-from builder.trust.keys import SigningKey
+from builder.trust.keys import PublicKey, SigningKey
 from builder.trust.statement import PAYLOAD_TYPE, STATEMENT
 
 SIGNED_TYPE = "application/vnd.in-toto.test-result+dsse"
@@ -30,11 +31,24 @@ _LARGEST = 1 << 20
 
 @dataclass(frozen=True)
 class Record:
-    """A statement read back: the tier that was reached, None if none was; which steps failed; where trainings ran."""
+    """A statement read back: the tier that was reached, None if none was; which steps failed; where trainings ran.
+
+    ``signers``: the ids of the trusted keys that signed it; ``signed``: whether it lies in an envelope at all, which
+    anybody can make.
+    """
 
     tier: str | None
     failed: tuple[str, ...]
     trainings: tuple[str, ...]
+    signers: tuple[str, ...] = ()
+    signed: bool = False
+
+    @property
+    def source(self) -> str:
+        """Who says so."""
+        if self.signers:
+            return f"signed by {', '.join(key[:12] for key in self.signers)}"
+        return "says a record that nobody trusted signed" if self.signed else "says an unsigned record"
 
     def __str__(self) -> str:
         tier = f"tier {self.tier}" if self.tier else "no tier"
@@ -77,20 +91,23 @@ def statement(release: Release, checked: Checked) -> bytes:
     )
 
 
-def records(layout: Layout, release: Release) -> list[Record]:
-    """What second builds of ``release`` found, whoever says so: whose signature a record has is not looked at.
+def records(layout: Layout, release: Release, trusted: Iterable[PublicKey] = ()) -> list[Record]:
+    """What second builds of ``release`` found, whoever says so; ``signers`` are those of the ``trusted`` keys.
 
     IntegrityError for a statement that cannot be read.
     """
+    keys = tuple(trusted)
     found = []
     for item in layout.attachments(release):
         if item.title == RECORD_FILE and item.size <= _LARGEST:
             data = layout.read_attachment(item)
             if item.artifact_type == SIGNED_TYPE:
-                data = dsse.parse(data, f"{RECORD_FILE} of {release.ref}").payload
-            elif item.artifact_type != PAYLOAD_TYPE:
-                continue
-            found.append(parse_statement(data, release))
+                envelope = dsse.parse(data, f"{RECORD_FILE} of {release.ref}")
+                known = envelope.payload_type == PAYLOAD_TYPE
+                signers = tuple(key.id for key in dsse.signers(envelope, keys)) if known else ()
+                found.append(replace(parse_statement(envelope.payload, release), signers=signers, signed=True))
+            elif item.artifact_type == PAYLOAD_TYPE:
+                found.append(parse_statement(data, release))
     return found
 
 

@@ -6,11 +6,13 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from builder.errors import IntegrityError
 from builder.registry.offer import Offer
 from builder.release.attached import subject_of
 from builder.trust.admit import Proposal, Report, admit, current_index
 from builder.trust.memory import Memory
 from builder.trust.policy import Origin, Policy
+from builder.trust.publish import IndexPlace
 from builder.trust.statement import SIGNED_PROVENANCE
 
 
@@ -56,6 +58,17 @@ class Gate:
             index=asked.index,
         )  # fmt: skip
         return admit(self.policy, proposal, self.memory, self.now, allow_unsigned=self.allow_unsigned)
+
+
+def index_in(place: IndexPlace, needed: bool) -> bytes | None:
+    """The envelope in ``place``. One that cannot be read is as good as none where it is not ``needed``: where a digest
+    was asked for, or no rule is about the release. Errors of the network are errors all the same."""
+    try:
+        return place.read()
+    except IntegrityError:
+        if needed:
+            raise
+        return None
 
 
 def in_words(report: Report) -> Iterator[str]:

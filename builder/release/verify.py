@@ -13,16 +13,17 @@ from builder.release.recipe import files_of_tar
 from builder.release.release import Release
 from builder.trust import dsse
 from builder.trust.checks import Check
+from builder.trust.origin import origin_of
 from builder.trust.policy import Origin, Policy, decide
 from builder.trust.statement import Statement, check_subject, parse_provenance
 
 
 def verify_release(layout: Layout, release: Release, policy: Policy, origin: Origin | None = None) -> list[Check]:
-    """Every check with how it went; a failed one does not end the others. ``origin`` is the project's own if None.
+    """Every check with how it went; a failed one does not end the others. ``origin`` is that of the layout if None.
 
-    ``signature``: as ``decide``. ``files``: every file has the digest and size that the OCI manifest says.
-    ``provenance``: what is attached is about this release and names the files in it. ``recipe``: the manifest that the
-    provenance was given is the one in the release.
+    ``signature``: as ``decide``, but nothing is refused only because no rule is about it. ``files``: every file has the
+    digest and size that the OCI manifest says. ``provenance``: what is attached is about this release and names the
+    files in it. ``recipe``: the manifest that the provenance was given is the one in the release.
     """
     return [
         _checked("signature", lambda: _signature(layout, release, policy, origin)),
@@ -55,8 +56,13 @@ def _files(layout: Layout, release: Release) -> tuple[bool, str]:
 
 
 def _signature(layout: Layout, release: Release, policy: Policy, origin: Origin | None) -> tuple[bool | None, str]:
-    place = origin or Origin("own", str(layout.root))
-    decision = decide(policy, subject_of(release), place, signed_provenances(layout, release))
+    place = origin or origin_of(layout.root)
+    try:
+        decision = decide(policy, subject_of(release), place, signed_provenances(layout, release))
+    except IntegrityError as error:
+        if error.code != "untrusted-name":
+            raise
+        return None, f"NOT verified: no rule in tinsmith.toml is about it, and {place.place} is not this project's own"
     return (True if decision.keys else None), decision.text
 
 

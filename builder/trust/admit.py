@@ -61,8 +61,8 @@ def admit(
     IntegrityError: those of ``decide``; ``wrong-name`` if the release is not the one asked for; of the index
     ``no-index``, ``wrong-repository``, ``not-listed``, ``mix-and-match`` (another digest than it lists), ``revoked``,
     ``expired``, ``clock``, ``rollback``, ``forked`` and those of ``open_index``; ``moved-tag`` if a version has
-    another digest than before. Where a digest was asked for, an index may be missing or expired, and need not list the
-    release: the digest says all that it would say, but for a revocation.
+    another digest than before. Where a digest was asked for, an index may be missing, broken or expired, and need not
+    list the release: the digest says all that it would say, but for a revocation.
     """
     release, origin = proposal.release, proposal.origin
     _check_name(proposal)
@@ -143,8 +143,13 @@ def _checked_index(
             )
         return None
     what = f"the index of {place}"
-    (signed, *_) = [open_index(data, rule.index_keys, what) for rule in rules]
-    _check_repository(origin, name, signed.index)
+    try:
+        (signed, *_) = [open_index(data, rule.index_keys, what) for rule in rules]
+        _check_repository(origin, name, signed.index)
+    except IntegrityError:
+        if pinned:  # one that says nothing is as good as none, which would do
+            return None
+        raise
     seen.with_index(signed)
     if not pinned:
         check_time(signed.index, now)
@@ -200,5 +205,5 @@ def _why_none(proposal: Proposal, rules: Sequence[Rule]) -> str:
     if not rules:
         return "no rule says who signs it"
     if proposal.version is None:
-        return "not needed: a digest was asked for"
+        return "there is none to rely on, and none is needed: a digest was asked for"
     return "there is none, and no rule asks for one"

@@ -70,9 +70,13 @@ class Seen(Closed):
         return seen.model_copy(update={"serial": index.serial, "index": signed.digest})
 
 
+def has_expired(index: Index, now: datetime.datetime) -> bool:
+    return now >= moment(index.expires)
+
+
 def check_time(index: Index, now: datetime.datetime) -> None:
     """IntegrityError: ``expired``, or ``clock`` if the index is from more than a day ahead."""
-    if now >= moment(index.expires):
+    if has_expired(index, now):
         raise IntegrityError(
             f"the index of {index.repository} held until {index.expires}: newer ones may be kept from you",
             help="the publisher renews it with 'tinsmith index renew'; a release can still be had by its digest",

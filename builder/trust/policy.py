@@ -35,8 +35,8 @@ _HOW = "put the publisher's public key under [[trust]] in tinsmith.toml; see doc
 class Origin:
     """Where a release comes from.
 
-    ``own``: the layout that this project builds into; ``folder``: another layout; ``registry``: ``place`` is
-    host/repository, with no tag or digest.
+    ``own``: the layout that this project builds into, see ``builder.trust.origin``; ``folder``: another layout;
+    ``registry``: ``place`` is host/repository, with no tag or digest.
     """
 
     kind: Literal["own", "folder", "registry"]
@@ -59,10 +59,11 @@ class Rule:
         return any(counts(name, (pattern,), ()) for pattern in self.names)
 
     def covers(self, name: str, origin: Origin) -> bool:
-        """A rule with registries is about what comes from them, and about nothing else."""
+        """A rule with registries is about what comes from them; among the project's own releases is what was pulled
+        from there."""
         if not self.names_it(name):
             return False
-        if self.registries is None:
+        if self.registries is None or origin.kind == "own":
             return True
         return origin.kind == "registry" and any(counts(origin.place, (item,), ()) for item in self.registries)
 
@@ -72,6 +73,15 @@ class Policy:
     """The rules of each file, in order; a file without any is left out."""
 
     files: tuple[tuple[Rule, ...], ...] = ()
+
+    def names_it(self, name: str) -> bool:
+        """Is any rule about releases called ``name``, from wherever?"""
+        return any(rule.names_it(name) for rules in self.files for rule in rules)
+
+    def keys_for(self, name: str) -> tuple[PublicKey, ...]:
+        """Every key of a rule about releases called ``name``, once."""
+        rules = (rule for file in self.files for rule in file if rule.names_it(name))
+        return tuple({key.id: key for rule in rules for key in rule.keys}.values())
 
     def covering(self, name: str, origin: Origin) -> tuple[Rule, ...]:
         """The rules that a release called ``name`` has to satisfy: at most one a file.
@@ -83,7 +93,7 @@ class Policy:
             rule = next((rule for rule in rules if rule.covers(name, origin)), None)
             if rule is not None:
                 found.append(rule)
-            elif origin.kind != "own" and (elsewhere := [rule for rule in rules if rule.names_it(name)]):
+            elif elsewhere := [rule for rule in rules if rule.names_it(name)]:
                 known = ", ".join(sorted({place for rule in elsewhere for place in rule.registries or ()}))
                 raise IntegrityError(
                     f"{elsewhere[0].file} has releases called {name} come from {known}, not from {origin.place}",
@@ -91,6 +101,22 @@ class Policy:
                     code="wrong-origin",
                 )
         return tuple(found)
+
+    def choices(self, name: str, origin: Origin) -> tuple[tuple[Rule, ...], ...]:
+        """As ``covering``, of each file the rules of which one has to be satisfied.
+
+        More than one only for the project's own releases: which registry one of them came from is not known there.
+        """
+        if origin.kind != "own":
+            return tuple((rule,) for rule in self.covering(name, origin))
+        named = (tuple(rule for rule in rules if rule.names_it(name)) for rules in self.files)
+        return tuple(_until_any(rules) for rules in named if rules)
+
+
+def _until_any(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """``rules`` as far as the first that is about releases from anywhere: those after it decide nothing."""
+    last = next((number for number, rule in enumerate(rules) if rule.registries is None), len(rules))
+    return rules[: last + 1]
 
 
 @dataclass(frozen=True)
@@ -117,9 +143,9 @@ def decide(
     nothing for a release that a rule covers. IntegrityError: ``wrong-origin``, ``untrusted-name`` (no rule),
     ``unsigned``, ``wrong-key``, ``wrong-type`` or ``wrong-subject``.
     """
-    rules = policy.covering(release.name, origin)
-    if rules:
-        keys = {key.id: key for rule in rules for key in _signers(rule, release, envelopes)}
+    files = policy.choices(release.name, origin)
+    if files:
+        keys = {key.id: key for rules in files for key in _signers_by_one(rules, release, envelopes)}
         names = ", ".join(key.id[:12] for key in keys.values())
         return Decision("signed", tuple(keys.values()), f"provenance signed by {names}")
     if origin.kind == "own":
@@ -131,6 +157,17 @@ def decide(
         help=f"{_HOW}; to take it as it is: --allow-unsigned",
         code="untrusted-name",
     )
+
+
+def _signers_by_one(rules: Sequence[Rule], release: Subject, envelopes: Sequence[bytes]) -> tuple[PublicKey, ...]:
+    """As ``_signers`` for the first of ``rules`` that is satisfied; if none is, the closest refusal."""
+    refusals: list[IntegrityError] = []
+    for rule in rules:
+        try:
+            return _signers(rule, release, envelopes)
+        except IntegrityError as error:
+            refusals.append(error)
+    raise min(refusals, key=_closeness)
 
 
 def _signers(rule: Rule, release: Subject, envelopes: Sequence[bytes]) -> tuple[PublicKey, ...]:

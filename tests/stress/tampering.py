@@ -161,6 +161,7 @@ def on_the_command_line(test: Tampering, layout: Layout, release: Release, scrat
         kind, data = test.chance.choice(list(mutations(whole, test.chance, 0, 10)))
         path.write_bytes(data)
         words = ["pull", release.ref, str(scratch / f"app{number}"), "--releases", str(layout.root)]
+        words += ["--allow-unsigned"]  # else it would be refused for want of a rule, whatever its bytes
         done = subprocess.run([*TINSMITH, *words], env=environment(), capture_output=True, text=True, check=False)
         path.write_bytes(whole)
         test.tried["command line", f"exit {done.returncode}"] += 1

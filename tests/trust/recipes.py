@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from builder.cli.load import Planned, load_planned
-from builder.digest import digest_bytes
-from builder.plan.make import make_plan
+from builder.digest import canonical_json, digest_bytes
+from builder.plan.make import make_plan, plan_document
 from builder.release.contents import static_files
 from builder.release.layout import Layout
 from builder.release.make import said_of
@@ -54,14 +54,9 @@ def made(name: str, folder: Path, version: str | None = None) -> Made:
     if version is not None:
         manifest = manifest.model_copy(update={"version": version})
     plan = make_plan(manifest, lock, found.code)
-    recipe = {**recipe_of(found), **_manifest_file(manifest.model_dump(mode="json"))}
+    own = {"manifest.json": manifest.model_dump(mode="json"), "plan.json": plan_document(plan)}
+    recipe = {**recipe_of(found), **{name: canonical_json(document) for name, document in own.items()}}
     files = {"model.tflite": b"TFL3", **static_files(lock, plan, recipe)}
     layout = Layout(folder)
     release, _ = layout.add(manifest.name, manifest.version, files, said_of(manifest, plan))
     return Made(layout, release, provenance(release, manifest, lock, plan, recipe, INVOCATION))
-
-
-def _manifest_file(value: object) -> dict[str, bytes]:
-    from builder.digest import canonical_json
-
-    return {"manifest.json": canonical_json(value)}

@@ -195,6 +195,15 @@ def test_revoked_versions_are_refused_by_tag_and_by_digest(machine: Machine) -> 
     machine.takes(offer(TWO, seal(index, TEAM)))
 
 
+@pytest.mark.parametrize(
+    "broken", [b"rubbish", sealed(ONE, by=STRANGER), seal(index_of(ONE, repository="a/raccoon"), TEAM)]
+)
+def test_a_broken_index_does_not_stand_in_the_way_of_a_digest(machine: Machine, broken: bytes) -> None:
+    assert machine.refuses(offer(ONE, broken)) in ("malformed", "wrong-key", "wrong-repository")
+    report = machine.takes(offer(ONE, broken, version=None))
+    assert [check.ok for check in report.checks if check.name == "index"] == [None]
+
+
 def test_what_no_rule_covers_is_taken_only_on_request_and_said_to_be_unverified(tmp_path: Path) -> None:
     machine = Machine(tmp_path, Policy())
     assert machine.refuses(offer(ONE, sealed(ONE))) == "untrusted-name"

@@ -15,8 +15,13 @@ import pytest
 from builder.cli.app import app
 from builder.configuration import parse_settings
 from builder.errors import TinsmithError
+from builder.release.layout import Layout
 from builder.release.sign import attach_provenance
-from builder.trust.keys import load_public
+from builder.release.verify import verify_release
+from builder.release.versions import LayoutIndex
+from builder.trust.index import open_index, seal, written
+from builder.trust.keys import load_public, load_signing
+from builder.trust.policy import Policy
 from tests.trust.recipes import ROOT, made
 
 PAGE = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
@@ -84,7 +89,8 @@ def test_the_settings_of_the_page_are_read() -> None:
 def test_every_code_of_the_page_is_one_that_is_raised() -> None:
     table = PAGE.partition("| attack |")[2].partition("\n\n")[0]
     codes = {code for line in table.splitlines() for code in re.findall(r"`([a-z-]+)`", line.split("|")[-2])}
-    source = "".join(path.read_text() for path in (ROOT / "builder" / "trust").glob("*.py"))
+    files = [*(ROOT / "builder" / "trust").glob("*.py"), ROOT / "builder" / "rebuild" / "agreement.py"]
+    source = "".join(path.read_text() for path in files)
     assert codes >= {"rollback", "expired", "wrong-key"}
     assert {code for code in codes if f'code="{code}"' not in source} == {"integrity"}
 
@@ -116,6 +122,70 @@ def test_mistakes_are_told_with_a_way_out(
         tinsmith(words)
     assert caught.value.exit_status == 2
     assert says in f"{caught.value.message} {caught.value.help}"
+
+
+def test_an_expired_index_is_told_and_must_be_renewed_by_hand(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import datetime
+
+    tinsmith("key new team -o keys")
+    tinsmith("key new other -o keys")
+    (project / "tinsmith.toml").write_text('[[trust]]\nnames = ["shapes"]\nkeys = ["keys/team.pub"]\n')
+    tinsmith("sign shapes --key keys/team.key")
+    tinsmith("index renew shapes --key keys/team.key --expires 1")
+    place = LayoutIndex(Layout(project / "releases"), "shapes")
+    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=9)
+    index = open_index(place.read() or b"", (load_public(Path("keys/team.pub").read_bytes(), "team"),)).index
+    old = index.model_copy(
+        update={"serial": 4, "issued": written(then), "expires": written(then + datetime.timedelta(days=1))}
+    )
+    place.write(seal(old, load_signing(Path("keys/team.key").read_bytes(), "team", lambda: None)))
+    tinsmith("index show shapes")
+    assert "EXPIRED" in capsys.readouterr().out
+    revoke = "index revoke shapes 1.0.0 --reason bad --key keys/team.key"
+    for words, code in ((revoke, "expired"), ("index renew shapes --key keys/team.key --at-least 5", "rollback")):
+        with pytest.raises(TinsmithError) as caught:
+            tinsmith(words)
+        assert (caught.value.exit_status, caught.value.code) == (7, code)
+    tinsmith("index renew shapes --key keys/team.key --at-least 4")
+    tinsmith(revoke)
+    (project / "config" / "tinsmith").mkdir(parents=True)
+    rule = f'[[trust]]\nnames = ["*"]\nkeys = ["{project}/keys/other.pub"]\n'
+    (project / "config" / "tinsmith" / "tinsmith.toml").write_text(rule)
+    with pytest.raises(TinsmithError) as caught:
+        tinsmith("index show shapes")
+    assert caught.value.code == "wrong-key"
+
+
+def test_another_folder_is_not_believed_because_a_flag_names_it(project: Path) -> None:
+    shutil.copytree("releases", "mirror")
+    with pytest.raises(TinsmithError) as caught:
+        tinsmith("pull shapes out --releases mirror")
+    assert caught.value.code == "untrusted-name"
+    tinsmith("pull shapes out --releases mirror --allow-unsigned")
+    tinsmith("pull shapes other")
+    checks = {
+        name: verify_release(Layout(Path(name)), Layout(Path(name)).find("shapes"), Policy())[0]
+        for name in ("releases", "mirror")
+    }
+    assert {name: check.ok for name, check in checks.items()} == {"releases": None, "mirror": None}
+    assert "NOT verified" in checks["mirror"].detail
+    assert "NOT verified" not in checks["releases"].detail
+
+
+def test_a_broken_index_stands_in_the_way_only_where_one_is_needed(project: Path) -> None:
+    layout = Layout(project / "releases")
+    digest = layout.find("shapes").digest
+    layout.put("shapes:tinsmith-index", b'{"schemaVersion":2}', "application/x", [])
+    tinsmith("pull shapes before")
+    tinsmith("key new team -o keys")
+    (project / "tinsmith.toml").write_text('[[trust]]\nnames = ["shapes"]\nkeys = ["keys/team.pub"]\n')
+    tinsmith("sign shapes --key keys/team.key")
+    tinsmith(f"pull ./releases@{digest} by-digest")
+    with pytest.raises(TinsmithError) as caught:
+        tinsmith("pull ./releases:shapes by-version")
+    assert caught.value.code == "malformed"
 
 
 def test_a_mistyped_setting_is_told_with_its_line(project: Path) -> None:

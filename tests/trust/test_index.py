@@ -41,9 +41,9 @@ def test_an_index_holds_for_a_time_that_means_something(lifetime: datetime.timed
         renewed(None, PLACE, NOW, lifetime)
 
 
-def refused(function: Any, *arguments: Any) -> str:
+def refused(function: Any, *arguments: Any, **named: Any) -> str:
     with pytest.raises(TinsmithError) as caught:
-        function(*arguments)
+        function(*arguments, **named)
     return caught.value.code
 
 
@@ -102,9 +102,9 @@ class Publisher:
     def __init__(self, folder: Path, key: Any = TEAM) -> None:
         self.memory, self.key = Memory(folder), key
 
-    def pushes(self, where: Shelf, it: Any, *trusted: Any) -> Index:
-        keys = [key.public for key in trusted]
-        return publish(where, lambda index: listing(index, it, SIZE), self.key, keys, self.memory, NOW)
+    def pushes(self, where: Shelf, it: Any, *trusted: Any, **how: Any) -> Index:
+        keys = [(key.public,) for key in trusted]
+        return publish(where, lambda index: listing(index, it, SIZE), self.key, keys, self.memory, NOW, **how)
 
 
 def test_publishing_makes_an_index_and_adds_to_it(tmp_path: Path) -> None:
@@ -130,6 +130,27 @@ def test_a_publisher_does_not_sign_over_what_an_attacker_put_there(tmp_path: Pat
     assert where.envelope == first
     where.envelope = None
     assert refused(team.pushes, where, release("3.0.0")) == "no-index"
+
+
+def test_an_expired_index_is_renewed_only_by_who_says_so(tmp_path: Path) -> None:
+    old = index_of(ONE, serial=3, issued=NOW - 100 * DAY, days=90)
+    where = Shelf(envelope=seal(old, TEAM))
+    assert refused(Publisher(tmp_path).pushes, where, TWO) == "expired"
+    assert where.envelope == seal(old, TEAM)
+    assert Publisher(tmp_path).pushes(where, TWO, expired=True).serial == 4
+
+
+def test_a_machine_that_remembers_nothing_is_told_what_is_the_least(tmp_path: Path) -> None:
+    team, where = Publisher(tmp_path), Shelf(envelope=sealed(ONE, serial=3))
+    assert refused(team.pushes, where, TWO, at_least=4) == "rollback"
+    assert refused(team.pushes, Shelf(), TWO, at_least=1) == "no-index"
+    assert team.pushes(where, TWO, at_least=3).serial == 4
+
+
+def test_a_key_of_each_settings_file_must_have_signed_what_is_there(tmp_path: Path) -> None:
+    where = Shelf(envelope=sealed(ONE, by=OTHER))
+    assert refused(Publisher(tmp_path).pushes, where, TWO, OTHER, STRANGER) == "wrong-key"
+    assert Publisher(tmp_path).pushes(where, TWO, OTHER, OTHER).serial == 2
 
 
 def test_a_new_key_takes_over_where_the_old_one_is_still_trusted(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from builder.configuration import Configuration, configurations, parse_settings
 from builder.errors import IntegrityError, UsageError
 from builder.trust import dsse
 from builder.trust.keys import new_key
+from builder.trust.origin import origin_of
 from builder.trust.policy import Decision, Origin, Policy, decide, load_policy
 from builder.trust.statement import PAYLOAD_TYPE, Subject
 from tests.trust.pieces import OTHER, PLACE, POLICY, STRANGER, TEAM, release, rule, signed, statement
@@ -82,13 +83,35 @@ def test_what_no_rule_covers_is_ones_own_or_refused_or_asked_for() -> None:
         assert "NOT verified" in decision.text
 
 
+def test_what_was_pulled_under_a_rule_with_registries_still_needs_its_signature() -> None:
+    first, second = rule(registries=["ghcr.io/team/*"]), rule(registries=["quay.io/*"], keys=[OTHER.public])
+    policy = Policy(((first, second),))
+    assert allowed(policy, OWN, signed(IT)).keys == (TEAM.public,)
+    assert allowed(policy, OWN, signed(IT, OTHER)).keys == (OTHER.public,)
+    assert code(policy, OWN) == "unsigned"
+    assert code(policy, OWN, signed(IT, STRANGER)) == "wrong-key"
+    # One that is about releases from anywhere decides; those after it do not.
+    assert code(Policy(((rule(), second),)), OWN, signed(IT, OTHER)) == "wrong-key"
+    assert code(Policy(((first,), (rule(keys=[OTHER.public]),))), OWN, signed(IT)) == "wrong-key"
+
+
+def test_a_layout_is_the_projects_own_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINSMITH_RELEASES", raising=False)
+    (tmp_path / "link").symlink_to("releases")
+    assert {origin_of(Path(text)).kind for text in ("releases", "./x/../releases", "link")} == {"own"}
+    assert origin_of(tmp_path / "releases").kind == "own"
+    assert {origin_of(Path(text)).kind for text in ("mirror", "releases/x", ".")} == {"folder"}
+    monkeypatch.setenv("TINSMITH_RELEASES", "mirror")
+    assert origin_of(Path("mirror")).kind == "own"
+
+
 def test_rules_of_other_registries_neither_help_nor_are_passed_over() -> None:
     policy = Policy(((rule(registries=["ghcr.io/team/*"]),),))
     assert allowed(policy, REGISTRY, signed(IT)).keys
     for place in ("evil.io/team/raccoon", "ghcr.io/team/deep/raccoon", "ghcr.io.evil.io/team/raccoon"):
         assert code(policy, Origin("registry", place), signed(IT), asked=True) == "wrong-origin"
     assert code(policy, FOLDER, signed(IT)) == "wrong-origin"
-    assert allowed(policy, OWN).how == "own"
     deep = Policy(((rule(registries=["ghcr.io/**"]),),))
     assert allowed(deep, Origin("registry", "ghcr.io/team/deep/raccoon"), signed(IT)).keys
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import builder.cli
+from builder.cli.releases import show
 from builder.digest import canonical_json, digest_bytes, hex_of
 from builder.engine.base import Workspace
 from builder.errors import DatasetError, IntegrityError, RebuildDiffers, UsageError
@@ -383,7 +384,24 @@ def test_a_record_is_signed_where_a_key_is_known(tmp_path: Path) -> None:
     assert attached.artifact_type == SIGNED_TYPE
     envelope = dsse.parse(small.layout.read_attachment(attached))
     assert dsse.verify(envelope, PAYLOAD_TYPE, [key.public], 1, "the record") == (key.public,)
-    assert [record.tier for record in records(small.layout, small.release)] == ["B"]
+    (record,) = records(small.layout, small.release, [key.public])
+    assert (record.tier, record.signers) == ("B", (key.public.id,))
+    assert record.source == f"signed by {key.public.id[:12]}"
+    other, *_ = new_key("other", tmp_path)
+    (record,) = records(small.layout, small.release, [other.public])
+    assert record.source == "says a record that nobody trusted signed"
+
+
+def test_show_says_whose_word_a_second_build_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = release(tmp_path)
+    attach_record(small.layout, small.release, second(small))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    show("shapes", small.layout.root)
+    assert "from every step; train with" in (printed := capsys.readouterr().out)
+    assert ", says an unsigned record\n" in printed
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"[" * 100_000, b'{"_type": 1, "predicateType": 2}'])
