@@ -20,7 +20,7 @@ def test_a_release_as_it_was_built_answers_with_the_same_bits(built: Path) -> No
     found = json.loads(runner(built)("verify", "tiny", "--engine", "local", "--json").stdout)
     assert found["ok"] and found["golden"]["exact"]
     assert [check["name"] for check in found["behaviour"]] == [
-        "input", "classes", "golden pictures", "by the kernels of apps",
+        "input", "classes", "embedded", "golden pictures", "by the kernels of apps",
     ]  # fmt: skip
     certificate = json.loads((built / "build" / "tiny-1.0.0" / "certificate.json").read_text())
     (evaluated,) = certificate["image_sets"].values()
