@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from builder.digest import Digest, digest_bytes
 from builder.errors import IntegrityError, TinsmithError
@@ -133,11 +133,14 @@ def _check_toolchains(
 
 
 def _check_globs(manifest: Manifest, lock: Lock) -> None:
-    """ValueError if the lock chooses other files of a source than the manifest, whose globs were checked."""
+    """ValueError if the lock chooses other files than the manifest, whose globs were checked, or leaves the source."""
     named = {source.name: (source.include, source.exclude) for source in manifest.sources}
     for locked in (lock.dataset, lock.init):
         if locked is not None and (locked.include, locked.exclude) != named.get(locked.name, ((), ())):
             raise ValueError(f"the lock chooses other files of {locked.name!a:.80} than the manifest")
+        for path in locked.paths if locked is not None else ():
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                raise ValueError(f"the lock has files out of their folder: {path!a:.100}")
 
 
 def _toolchains(files: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
