@@ -39,12 +39,13 @@ def show(release: ReleaseRef, releases: ReleaseFolder = DEFAULT_RELEASES, as_jso
     from builder.rebuild.record import records
     from builder.release import document
     from builder.release.layout import Layout
+    from builder.release.make import read_run
     from builder.trust.policy import load_policy
 
     layout = Layout(releases)
     found = layout.find(release)
     trusted = load_policy(configurations()).keys_for(found.name)
-    metrics, run = _read(layout, found, "metrics.json"), _run(layout, found)
+    metrics, run = _read(layout, found, "metrics.json"), read_run(layout, found)
     twice = records(layout, found, trusted)
     if as_json:
         described = {
@@ -84,15 +85,6 @@ def _read(layout: Layout, release: Release, title: str) -> Any:
         return json.loads(layout.read(release, title))
     except (ValueError, RecursionError) as error:
         raise _odd(title, release) from error
-
-
-def _run(layout: Layout, release: Release) -> dict[str, Any] | None:
-    from builder.release.make import RUN_FILE, read_run
-
-    try:
-        return read_run(layout, release)
-    except OverflowError as error:
-        raise _odd(RUN_FILE, release) from error
 
 
 def _latency(run: dict[str, Any]) -> str:

@@ -17,11 +17,10 @@ from builder.fetch.archive import extract
 from builder.registry.client import Registry
 from builder.registry.receive import forget
 from builder.registry.transfer import fetch_blobs
+from builder.release.document import TITLE
 from builder.release.release import Blob
 
 Emit = Callable[[str, Mapping[str, Any]], None]
-
-TITLE = "org.opencontainers.image.title"
 
 
 def pull_artifact(repository: str, digest: str, folder: Path, downloads: Path, emit: Emit) -> None:

@@ -133,8 +133,7 @@ class Layout:
                     return known, False
             for data in (*files.values(), config, document):
                 self._write(data)
-            entry = {**_described(MANIFEST_TYPE, document), "artifactType": ARTIFACT_TYPE}
-            self._tag({f"{name}:{version}": entry})
+            self._tag({f"{name}:{version}": _of_type(ARTIFACT_TYPE, document)})
         return made, True
 
     def attach(self, release: Release, artifact_type: str, title: str, data: bytes) -> Attachment:
@@ -157,7 +156,7 @@ class Layout:
         with self._locked():
             for data in (*contents, document):
                 self._write(data)
-            self._tag({tag: {**_described(MANIFEST_TYPE, document), "artifactType": artifact_type}})
+            self._tag({tag: _of_type(artifact_type, document)})
 
     def accept(
         self, document: bytes, blobs: Mapping[Digest, Path], attached: Sequence[Sequence[bytes]] = ()
@@ -179,12 +178,7 @@ class Layout:
                     written += _move(path, self.blob_path(digest))
                 for data in (document, *(data for item in attached for data in item)):
                     written += self._write(data)
-                tags = {
-                    f"{made.name}:{made.version}": {
-                        **_described(MANIFEST_TYPE, document),
-                        "artifactType": ARTIFACT_TYPE,
-                    }
-                }
+                tags = {f"{made.name}:{made.version}": _of_type(ARTIFACT_TYPE, document)}
                 if attached:
                     index = self._referrers_with(made, [manifest for manifest, *_ in attached])
                     written += self._write(index)
@@ -283,6 +277,11 @@ class Layout:
 
 def _described(media_type: str, data: bytes) -> dict[str, Any]:
     return descriptor(media_type, digest_bytes(data), len(data))
+
+
+def _of_type(artifact_type: str, document: bytes) -> dict[str, Any]:
+    """The entry of an OCI manifest in ``index.json``."""
+    return {**_described(MANIFEST_TYPE, document), "artifactType": artifact_type}
 
 
 def _other_bytes(known: Release, made: Release) -> IntegrityError:

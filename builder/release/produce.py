@@ -52,8 +52,7 @@ def produce(
     Every variant is built and measured before any is judged: see ``select``. Errors as for ``build`` and
     ``make_release``; IntegrityError (``immutable``) before the first step if a version was released by another plan.
     """
-    for variant, plan in zip(family.variants, plans, strict=True):
-        _check_new(layout, variant, plan)
+    _check_new(layout, family, plans)
     finished, started = [], datetime.datetime.now(datetime.UTC)
     for number, (variant, plan) in enumerate(zip(family.variants, plans, strict=True), 1):
         if len(plans) > 1:
@@ -80,11 +79,13 @@ def produce(
     return made
 
 
-def _check_new(layout: Layout, variant: Variant, plan: Plan) -> None:
+def _check_new(layout: Layout, family: Family, plans: tuple[Plan, ...]) -> None:
     """Another plan can never give the same release: that is better known before an hour of training."""
+    manifests = (variant.manifest for variant in family.variants)
+    planned = {(manifest.name, manifest.version): plan.digest for manifest, plan in zip(manifests, plans, strict=True)}
     for known in layout.releases():
-        same = (known.name, known.version) == (variant.manifest.name, variant.manifest.version)
-        if same and known.annotations.get(PLAN) != plan.digest:
+        digest = planned.get((known.name, known.version))
+        if digest is not None and known.annotations.get(PLAN) != digest:
             raise IntegrityError(
                 f"{known.ref} is released already, from another plan",
                 help="a released version never changes: raise 'version' in the manifest; what differs is said by "

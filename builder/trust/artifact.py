@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from builder.digest import Digest, canonical_json, digest_bytes
+from builder.release.document import EMPTY, EMPTY_TYPE, MANIFEST_TYPE, TITLE, descriptor
 from builder.trust.document import Open, malformed, read_document
 from builder.trust.index import INDEX_TYPE
 
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-EMPTY = b"{}"
 LAYER_TYPE = "application/vnd.dsse.envelope.v1+json"
 LARGEST_ENVELOPE = 8 << 20
-_TITLE = "org.opencontainers.image.title"
 
 
 class _Descriptor(Open):
@@ -46,7 +43,7 @@ def index_artifact(envelope: bytes) -> Artifact:
         "mediaType": MANIFEST_TYPE,
         "artifactType": INDEX_TYPE,
         "config": _described(EMPTY_TYPE, EMPTY),
-        "layers": [{**_described(LAYER_TYPE, envelope), "annotations": {_TITLE: "index.json"}}],
+        "layers": [{**_described(LAYER_TYPE, envelope), "annotations": {TITLE: "index.json"}}],
     }
     return Artifact(canonical_json(document), (EMPTY, envelope))
 
@@ -62,5 +59,5 @@ def envelope_of(document: bytes) -> tuple[Digest, int]:
     return written.layers[0].digest, written.layers[0].size
 
 
-def _described(media_type: str, data: bytes) -> dict[str, str | int]:
-    return {"mediaType": media_type, "digest": digest_bytes(data), "size": len(data)}
+def _described(media_type: str, data: bytes) -> dict[str, Any]:
+    return descriptor(media_type, digest_bytes(data), len(data))
