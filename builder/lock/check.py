@@ -19,33 +19,39 @@ NOT_LOCKED, STALE = "not-locked", "stale-lock"
 
 def locked(family: Family, manifest_path: Path) -> Lock:
     """The lock beside ``manifest_path``, found to fit ``family``; InvalidManifest if it is missing or does not."""
-    path = lock_path(manifest_path)
-    if not path.exists():
-        check_lock(family, None, manifest_path)
-    lock = load_lock(path)
-    check_lock(family, lock, manifest_path)
-    return lock
+    path, text = lock_path(manifest_path), read_text(manifest_path)
+    return check_text(family, load_lock(path) if path.exists() else None, text, str(manifest_path))
 
 
 def check_lock(family: Family, lock: Lock | None, manifest_path: Path) -> None:
     """InvalidManifest, with places in the manifest, if ``lock`` is not for ``family`` as it stands now."""
-    text, file = read_text(manifest_path), str(manifest_path)
+    check_text(family, lock, read_text(manifest_path), str(manifest_path))
+
+
+def check_text(family: Family, lock: Lock | None, text: str, file: str, *, current: bool = True) -> Lock:
+    """``lock``, found to fit ``family``, the manifest in ``text``, which errors call ``file``. As for ``check_lock``.
+
+    ``current``: whether its toolchains must be those shipped with this tinsmith.
+    """
     found = [
-        Diagnostic(code, message, position(text, file, at), f"run: tinsmith lock {manifest_path}")
-        for code, message, at in _misfits(family, lock, lock_path(manifest_path))
+        Diagnostic(code, message, position(text, file, at), f"run: tinsmith lock {file}")
+        for code, message, at in _misfits(family, lock, lock_path(Path(file)), current)
     ]
-    if found:
+    if found or lock is None:
         raise InvalidManifest(sorted(found, key=lambda item: (item.span.line, item.span.column)), text)
+    return lock
 
 
-def _misfits(family: Family, lock: Lock | None, path: Path) -> list[tuple[str, str, Sequence[str | int]]]:
+def _misfits(
+    family: Family, lock: Lock | None, path: Path, current: bool
+) -> list[tuple[str, str, Sequence[str | int]]]:
     toolchain, source, init = ("toolchain",), ("dataset", "source", "name"), ("train", "init")
     found: list[tuple[str, str, Sequence[str | int]]] = []
     known = lock.toolchains if lock else {}
     for name, image in toolchains_of(family).items():
         if name not in known:
             found.append((NOT_LOCKED, f"toolchain {name} has no digest in {path}", toolchain))
-        elif lock_toolchain(name, known[name].base_image, image=image) != known[name]:
+        elif current and lock_toolchain(name, known[name].base_image, image=image) != known[name]:
             found.append((STALE, f"toolchain {name} has changed since {path} was made", toolchain))
     manifest = family.manifests[0]
     if not isinstance(manifest.dataset, SyntheticDataset) and (lock is None or lock.dataset is None):

@@ -14,7 +14,7 @@ from builder.errors import LockError
 from builder.lock.model import Lock
 from builder.manifest.load import validate
 from builder.manifest.scalars import resolve
-from builder.manifest.source import read_text
+from builder.manifest.source import decode, read_text
 
 _HEADER = "# What every name in the manifest stood for. Written by 'tinsmith lock'; commit it, do not edit it.\n"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]*")
@@ -32,6 +32,11 @@ def load_lock(path: Path) -> Lock:
             f"there is no lock {path}", help=f"run: tinsmith lock {path.with_suffix('.yaml')}", code="not-locked"
         )
     return validate(read_text(path), str(path), Lock, "the lock")
+
+
+def parse_lock(data: bytes, file: str) -> Lock:
+    """The lock in ``data``; ``file`` is what errors call it. InvalidManifest if it is not a lock."""
+    return validate(decode(data, file), file, Lock, "the lock")
 
 
 def write_lock(lock: Lock, path: Path) -> None:
