@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
@@ -30,6 +31,15 @@ from builder.cli import (
 )
 from builder.cli.printed import printable
 from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"tinsmith {version('tinsmith')}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="tinsmith",
@@ -61,6 +71,15 @@ for verb in (
     app.command(name=verb.__name__.rstrip("_"))(verb)
 for verbs in (key.key, index.index):
     app.add_typer(verbs)
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

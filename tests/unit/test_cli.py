@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,8 @@ def test_a_mistake_is_one_error_with_its_status(tmp_path: Path, words: list[str]
     for text in says:
         assert text in done.stderr
     assert "started" not in done.stderr
+
+
+def test_version(tmp_path: Path) -> None:
+    done = tinsmith(tmp_path, "--version")
+    assert (done.returncode, done.stdout) == (0, f"tinsmith {importlib.metadata.version('tinsmith')}\n")
