@@ -84,12 +84,12 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
         ),
         _Recipe("float-export" if aware else "export", tf1, common, {"weights": "train"}, module="export"),
     ]
-    weights = "train"
     # What is released is what is measured: from here on ``converted`` is the file with its metadata.
     evaluated = {"inferred": "infer", "converted": "embed", "graph": "export"}
     inferred = {"data": "ingest", "graph": "export", "converted": "embed"}
+    trained = {"weights": "train"}
     if aware:
-        weights = "qat"
+        trained = {"weights": "qat", "trained": "train"}
         inferred["float_graph"] = "float-export"
         tuned = {key: whole["train"][key] for key in _TUNING_FIELDS}
         recipes += [
@@ -125,7 +125,7 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
             "package",
             LITERT,
             package,
-            {"converted": "embed", "graph": "export", "verified": "verify", "data": "ingest", "weights": weights},
+            {"converted": "embed", "graph": "export", "verified": "verify", "data": "ingest", **trained},
         ),
     ]
 

@@ -4,26 +4,31 @@ import os
 import shutil
 
 import contract
+import training_record
 
 FORMAT = 1
 
+OF_THE_MODEL = ("metrics.json", "certificate.json", "evaluation.json", "golden/expected.json")
+"""What verify says of one model, whose digest it names."""
+
 
 def main(request):
-    """Writes model.tflite, labels.txt, metadata.json, detections.png, metrics.json, certificate.json, golden/, and the
-    weights as trained in checkpoint/, for others to start from. Byte-reproducible.
+    """Writes model.tflite, labels.txt, metadata.json, detections.png, metrics.json, certificate.json, evaluation.json
+    with evaluation/, golden/, training.json, and the weights as trained in checkpoint/, for others to start from.
+    Byte-reproducible.
 
-    Failure ``package-metrics`` if figures, certificate or golden pictures are of another file than the one released.
+    Failure ``package-metrics`` if one of OF_THE_MODEL is of another file than the one released.
     """
     params = request.params
     model = contract.input_path(request, "converted", "model.tflite")
     metrics = contract.read_json(contract.input_path(request, "verified", "metrics.json"))
     digest = "sha256:" + contract.sha256_of(model)
-    for name in ("metrics.json", "certificate.json", "golden/expected.json"):
+    for name in OF_THE_MODEL:
         if contract.read_json(contract.input_path(request, "verified", name))["model_digest"] != digest:
             raise contract.Failure("package-metrics", "%s is of another model than the one released" % name)
     shutil.copyfile(model, contract.output_path(request, "model.tflite"))
-    golden = ["golden/" + name for name in sorted(os.listdir(contract.input_path(request, "verified", "golden")))]
-    verified = ["certificate.json", "detections.png", "metrics.json"] + golden
+    verified = ["certificate.json", "detections.png", "evaluation.json", "metrics.json"]
+    verified += _within(request, "golden") + _within(request, "evaluation")
     for name in verified:
         shutil.copyfile(contract.input_path(request, "verified", name), contract.output_path(request, name))
     with open(contract.output_path(request, "labels.txt"), "w", encoding="utf-8", newline="\n") as stream:
@@ -33,8 +38,9 @@ def main(request):
         shutil.copyfile(
             contract.input_path(request, "weights", name), contract.output_path(request, "checkpoint", name)
         )
-    files = {}
-    for name in ["checkpoint/" + name for name in weights] + verified + ["labels.txt", "model.tflite"]:
+    contract.write_json(contract.output_path(request, "training.json"), training_record.document(_trainings(request)))
+    files, written = {}, ["labels.txt", "model.tflite", "training.json"]
+    for name in ["checkpoint/" + name for name in weights] + verified + written:
         path = contract.output_path(request, name)
         files[name] = {"digest": "sha256:" + contract.sha256_of(path), "size": os.path.getsize(path)}
     split = contract.read_json(contract.input_path(request, "data", "split.json"))
@@ -43,6 +49,19 @@ def main(request):
     contract.write_json(
         contract.output_path(request, "metadata.json"), describe(params, source, outputs, metrics, split, files)
     )
+
+
+def _within(request, folder):
+    """The files that verify left in one of its folders, if it made it."""
+    place = contract.input_path(request, "verified", folder)
+    return ["%s/%s" % (folder, name) for name in sorted(os.listdir(place))] if os.path.isdir(place) else []
+
+
+def _trainings(request):
+    """The trainings that made the weights, in turn: ``weights`` are those of qat where ``trained`` is an input, too."""
+    if "trained" not in request.inputs:
+        return [("train",) + training_record.read(request, "weights")]
+    return [("train",) + training_record.read(request, "trained"), ("qat",) + training_record.read(request, "weights")]
 
 
 def describe(params, source, outputs, metrics, split, files):

@@ -15,6 +15,7 @@ import coco_metrics
 import contract
 import degenerate
 import drawing
+import evaluation_data
 import golden
 import isolated
 import litert
@@ -27,7 +28,8 @@ SHOWN = 12
 
 
 def main(request):
-    """Writes metrics.json (how good), certificate.json (the same as trained), golden/ and detections.png."""
+    """Writes metrics.json (how good), certificate.json (the same as trained), evaluation.json and evaluation/ (what a
+    report shows), golden/ and detections.png."""
     truth = contract.read_json(contract.input_path(request, "inferred", "eval.json"))
     stages, raw = {}, {}
     inferred = list(STAGES[:2])
@@ -50,7 +52,9 @@ def main(request):
             _images(truth), pixels, stages, raw, metrics["stages"], _runtimes(request), request.params, digest
         ),
     )
-    _write_golden(request, model, truth, digest)
+    steady = _steady(request, model)
+    _write_golden(request, steady, truth, digest)
+    evaluation_data.write(request, truth, stages, metrics, steady, lambda image_id: _pixels(request, image_id))
     image = overview(request, truth, stages["tflite_litert"], metrics)
     with open(contract.output_path(request, "detections.png"), "wb") as stream:
         stream.write(drawing.png(image))
@@ -128,15 +132,18 @@ def _run_litert(request, model, truth, raw_pictures):
     return answers, stacked, digests
 
 
-def _write_golden(request, model, truth, digest):
-    """The first evaluation pictures, not chosen, with what the kernels that are the same everywhere answer."""
+def _steady(request, model):
+    """The detector that runs on the kernels that are the same everywhere."""
     spec, _, order = _described(request)
-    kernels = golden.kernels_for(request.params["quantization"])
     with open(model, "rb") as stream:
-        detector = litert.Detector(stream.read(), spec, order, 1, kernels)
+        return litert.Detector(stream.read(), spec, order, 1, golden.kernels_for(request.params["quantization"]))
+
+
+def _write_golden(request, detector, truth, digest):
+    """The first evaluation pictures, not chosen, with what the kernels that are the same everywhere answer."""
     about = {
         "model_digest": digest,
-        "kernels": kernels,
+        "kernels": golden.kernels_for(request.params["quantization"]),
         "runtime": dict(litert.runtime(), machine=platform.machine()),
         "score_floor": golden.FLOOR,
     }
