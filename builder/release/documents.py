@@ -20,6 +20,7 @@ from builder.manifest.model import Verify
 from builder.release import document
 from builder.release.budgets import misses
 from builder.release.contents import RECIPE, STEPS
+from builder.release.evaluated import EVALUATION, disagreements
 from builder.release.recipe import files_of_tar
 from builder.release.release import Release
 from builder.release.sbom import SBOM
@@ -27,8 +28,9 @@ from builder.trust.checks import Check
 
 MODEL, LABELS, METADATA, METRICS = "model.tflite", "labels.txt", "metadata.json", "metrics.json"
 CERTIFICATE, GOLDEN = "certificate.json", "golden/expected.json"
-READ = (LABELS, METADATA, METRICS, CERTIFICATE, GOLDEN, STEPS, RECIPE)
-"""The files that :func:`check_documents` has to be given."""
+_NEEDED = (LABELS, METADATA, METRICS, CERTIFICATE, GOLDEN, STEPS, RECIPE)
+READ = (*_NEEDED, EVALUATION)
+"""The files that :func:`check_documents` has to be given; the last one as far as the release has it."""
 
 LARGEST = 256 << 20
 """Bytes of a document that are read into memory at most."""
@@ -54,6 +56,7 @@ class _Documents:
     steps: Mapping[str, Any]
     manifest: bytes
     plan: Mapping[str, Any]
+    evaluation: Mapping[str, Any] | None
 
     @property
     def model_digest(self) -> str:
@@ -62,7 +65,7 @@ class _Documents:
 
 def check_documents(release: Release, files: Mapping[str, bytes]) -> list[Check]:
     """One check for each thing that the documents in ``files`` (the READ ones) say of each other."""
-    if missing := [name for name in (MODEL, *READ) if name not in release.files]:
+    if missing := [name for name in (MODEL, *_NEEDED) if name not in release.files]:
         text = f"the release has no {', '.join(missing)}: it was made by an older tinsmith, or is incomplete"
         return [Check("documents", False, text)]
     try:
@@ -124,6 +127,8 @@ def _model(documents: _Documents) -> str:
         CERTIFICATE: documents.certificate["model_digest"],
         GOLDEN: documents.golden["model_digest"],
     }
+    if documents.evaluation is not None:
+        said[EVALUATION] = documents.evaluation["model_digest"]
     if others := [name for name, digest in said.items() if digest != documents.model_digest]:
         raise _Disagrees(f"{', '.join(others)} tell of another model than {MODEL}")
     return documents.model_digest
@@ -172,6 +177,24 @@ def _pictures(documents: _Documents) -> str:
     return f"{len(images)} evaluated, {len(golden)} golden"
 
 
+def _evaluation(documents: _Documents) -> str:
+    """What a report shows agrees with the figures, and with the pictures that are there."""
+    if documents.evaluation is None:
+        raise _Nothing(f"the release has no {EVALUATION}: it was made by an older tinsmith")
+    (evaluated,) = documents.certificate["image_sets"].values()
+    found = disagreements(
+        documents.evaluation,
+        documents.metrics,
+        evaluated["images"],
+        documents.golden["pictures"],
+        documents.labels,
+        documents.release.files,
+    )
+    if differing := list(found):
+        raise _Disagrees(f"{EVALUATION} has {'; '.join(differing[:5])}")
+    return f"{len(documents.evaluation['pictures'])} pictures to look at"
+
+
 def _steps(documents: _Documents) -> str:
     """The recipe is the one that the release names, and what ran is its plan."""
     said, plan = documents.release.annotations, documents.plan
@@ -211,6 +234,7 @@ _QUESTIONS: dict[str, Callable[[_Documents], str]] = {
     "labels": _labels,
     "figures": _figures,
     "pictures": _pictures,
+    "evaluation": _evaluation,
     "steps": _steps,
     "budgets": _budgets,
 }
@@ -222,9 +246,10 @@ def _read(release: Release, files: Mapping[str, bytes]) -> _Documents:
     metadata, metrics, certificate, golden, steps = (
         _object(name, files[name]) for name in (METADATA, METRICS, CERTIFICATE, GOLDEN, STEPS)
     )
+    evaluation = _object(EVALUATION, files[EVALUATION]) if EVALUATION in files else None
     labels = files[LABELS].decode("utf-8").splitlines()
     return _Documents(
-        release, labels, metadata, metrics, certificate, golden, steps, manifest, _object("plan.json", plan)
+        release, labels, metadata, metrics, certificate, golden, steps, manifest, _object("plan.json", plan), evaluation
     )
 
 

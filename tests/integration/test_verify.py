@@ -62,7 +62,7 @@ def test_another_model_under_right_digests_is_exit_5(built: Path, tmp_path: Path
     old, new = release.files["model.tflite"][0], digest_bytes(bytes(model))
     changed = {
         name: layout.read(release, name).replace(old.encode(), new.encode())
-        for name in ("metrics.json", "certificate.json", "metadata.json", "golden/expected.json")
+        for name in ("metrics.json", "certificate.json", "evaluation.json", "metadata.json", "golden/expected.json")
     }
     republished(layout, release, {**changed, "model.tflite": bytes(model)}, tmp_path / "releases")
     done = runner(tmp_path)("verify", "tiny", "--engine", "local", "--json", status=5)

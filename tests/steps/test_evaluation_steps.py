@@ -86,12 +86,20 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     infer_folder(found["inferred"], CELLS)
     (found["converted"] / "model.tflite").write_bytes(tiny.build())
     contract.write_json(found["converted"] / "input.json", tiny.INPUT)
-    for ending in ("index", "data-00000-of-00001"):
-        (found["weights"] / f"model.ckpt.{ending}").write_text(ending)
+    trained(found["weights"], 12)
     contract.write_json(found["graph"] / "outputs.json", OUTPUTS)
     split = {"digest": "sha256:" + "0" * 64, "images": [{"id": "x", "sha256": "y"}]}
     contract.write_json(found["data"] / "split.json", {"train": split, "eval": split})
     return found
+
+
+def trained(folder: Path, steps: int) -> None:
+    """What a training of so many steps leaves."""
+    for ending in ("index", "data-00000-of-00001"):
+        (folder / f"model.ckpt.{ending}").write_text(ending)
+    rows = [{"step": step, "loss": 1.0 / step, "learning_rate": 0.1} for step in range(1, steps + 1)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    contract.write_json(folder / "summary.json", {"steps": steps, "weights_of_step": steps})
 
 
 def run_verify(root: Path, folders: dict[str, Path]) -> Path:
@@ -152,7 +160,8 @@ def test_verify_scores_all_stages_alike_and_twice_the_same(tmp_path: Path, folde
     for stage, figures in evaluated["stages"].items():
         assert figures["map50"] == metrics["stages"][stage]["map50"]
     second = run_verify(tmp_path / "two", folders)
-    for name in ("metrics.json", "certificate.json", "golden/expected.json", "golden/1.png", "detections.png"):
+    for name in ("metrics.json", "certificate.json", "evaluation.json", "golden/expected.json", "golden/1.png",
+                 "detections.png"):  # fmt: skip
         assert (first / name).read_bytes() == (second / name).read_bytes()
     with Image.open(first / "detections.png") as image:
         assert image.width > 1000
@@ -244,7 +253,7 @@ PACKAGE = {
 
 def run_package(root: Path, folders: dict[str, Path], verified: Path) -> Path:
     root.mkdir()
-    inputs = {name: folders[name] for name in ("converted", "graph", "data", "weights")}
+    inputs = {name: path for name, path in folders.items() if name != "inferred"}
     package.main(request("package", root, PACKAGE, verified=verified, **inputs))
     return root / "package"
 
@@ -255,8 +264,8 @@ def test_package_is_reproducible_and_says_how_to_use_the_model(tmp_path: Path, f
     names = sorted(path.relative_to(first).as_posix() for path in first.rglob("*") if path.is_file())
     weights = ["checkpoint/model.ckpt.data-00000-of-00001", "checkpoint/model.ckpt.index"]
     golden = [f"golden/{number}.png" for number in range(1, 9)] + ["golden/expected.json"]
-    assert names == ["certificate.json", *weights, "detections.png", *golden, "labels.txt", "metadata.json",
-                     "metrics.json", "model.tflite"]  # fmt: skip
+    assert names == ["certificate.json", *weights, "detections.png", "evaluation.json", *golden, "labels.txt",
+                     "metadata.json", "metrics.json", "model.tflite", "training.json"]  # fmt: skip
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes()
     assert (first / "labels.txt").read_bytes() == b"green\nblue\n"
@@ -269,9 +278,24 @@ def test_package_is_reproducible_and_says_how_to_use_the_model(tmp_path: Path, f
         assert entry == {"digest": "sha256:" + hashlib.sha256(data).hexdigest(), "size": len(data)}
     assert metadata["metrics"]["model_digest"] == metadata["files"]["model.tflite"]["digest"]
     assert metadata["operating_point"] == read(first / "metrics.json")["operating_point"]
+    assert set(metadata["files"]) == set(names) - {"metadata.json"}
+    (stage,) = read(first / "training.json")["stages"]
+    assert (stage["step"], stage["curves"]["loss"][0], len(stage["curves"]["loss"])) == ("train", [1, 1.0], 12)
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "certificate.json", "golden/expected.json"])
+def test_a_release_tells_of_both_trainings_where_there_were_two(tmp_path: Path, folders: dict[str, Path]) -> None:
+    folders["trained"] = tmp_path / "trained"
+    folders["trained"].mkdir()
+    trained(folders["trained"], 300)
+    packaged = run_package(tmp_path / "one", folders, run_verify(tmp_path, folders))
+    stages = read(packaged / "training.json")["stages"]
+    assert [(stage["step"], stage["steps"], len(stage["curves"]["loss"])) for stage in stages] == [
+        ("train", 300, 250), ("qat", 12, 12),
+    ]  # fmt: skip
+    assert (packaged / "checkpoint" / "model.ckpt.index").read_bytes() == b"index"
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "certificate.json", "evaluation.json", "golden/expected.json"])
 def test_figures_of_another_model_are_refused(tmp_path: Path, folders: dict[str, Path], name: str) -> None:
     verified = run_verify(tmp_path, folders)
     document = read(verified / name)

@@ -42,7 +42,7 @@ def make(manifest: Mapping[str, Any] | None = None) -> tuple[dict[str, bytes], d
     """(files, annotations) of a release whose documents agree."""
     lines = "".join(f"{image['id']} {image['pixels']}\n" for image in PICTURES)
     digest = digest_bytes(MODEL)
-    stage = {**FIGURES, "per_class": {"cat": {"ap": 0.5}}}
+    stage = {**FIGURES, "per_class": {"cat": {"ap": 0.5, "ap50": 0.75, "boxes": 3}}}
     stages = {"frozen": stage, "tflite_litert": stage}
     metrics = {
         "model_digest": digest,
@@ -70,8 +70,21 @@ def make(manifest: Mapping[str, Any] | None = None) -> tuple[dict[str, bytes], d
         "digest": "sha256:" + hashlib.sha256(lines.encode()).hexdigest(),
         "stages": dict.fromkeys(stages, FIGURES),
     }
+    evaluation = {
+        "model_digest": digest,
+        "score": 0.5,
+        "precision_recall": {"cat": {"precision": [0.75] * 101}, "dog": {"precision": [None] * 101}},
+        "confusion": {"classes": LABELS, "counts": [[2, 0, 1], [0, 0, 0], [0, 0, 0]]},
+        "pictures": {
+            "1": {"file_name": "1.jpg", "picture": "golden/1.png"},
+            "2": {"file_name": "2.jpg", "picture": "evaluation/2.png"},
+        },
+        "shown": [1],
+        "worst": [{"id": 2, "missed": 1, "wrong": 0, "extra": 0}],
+    }
     documents = {
         "metrics.json": metrics,
+        "evaluation.json": evaluation,
         "certificate.json": {"model_digest": digest, "image_sets": {"eval": evaluated}},
         "golden/expected.json": {"model_digest": digest, "labels": LABELS, "pictures": PICTURES[:1]},
         "metadata.json": {
@@ -84,7 +97,7 @@ def make(manifest: Mapping[str, Any] | None = None) -> tuple[dict[str, bytes], d
         "steps.json": {"package": {"key": "k", "outputs": {}}},
     }  # fmt: skip
     files = {name: json.dumps(value).encode() for name, value in documents.items()}
-    files |= {"model.tflite": MODEL, "labels.txt": b"cat\ndog\n", "golden/1.png": b"png"}
+    files |= {"model.tflite": MODEL, "labels.txt": b"cat\ndog\n", "golden/1.png": b"png", "evaluation/2.png": b"png"}
     files["recipe.tar"] = tar_of({"manifest.json": recipe, "plan.json": canonical_json(plan)})
     return sealed(files), said
 
@@ -123,7 +136,7 @@ def test_a_release_that_is_what_it_says_passes_every_check(tmp_path: Path) -> No
     assert result.failed == []
     assert engine.ran == ["recheck"]
     assert [item.name for item in result.refused if item.ok] == [
-        "files", "listed files", "name", "model", "labels", "figures", "pictures", "steps", "budgets",
+        "files", "listed files", "name", "model", "labels", "figures", "pictures", "evaluation", "steps", "budgets",
     ]  # fmt: skip
     assert [item.name for item in result.behaviour] == ["golden pictures"]
     assert result.golden is not None and result.golden["exact"]
@@ -149,9 +162,12 @@ OTHER = "sha256:" + "f" * 64
 @pytest.mark.parametrize(
     ("change", "names"),
     [
-        (lambda files: {**files, "labels.txt": b"dog\ncat\n"}, ["listed files", "labels", "steps"]),
-        (lambda files: sealed({**files, "labels.txt": b"dog\ncat\n"}), ["labels"]),
-        (lambda files: sealed({**files, "labels.txt": b"cat\ndog\ncow\n"}), ["labels"]),
+        (
+            lambda files: {**files, "labels.txt": b"dog\ncat\n"},
+            ["listed files", "labels", "evaluation", "steps"],
+        ),
+        (lambda files: sealed({**files, "labels.txt": b"dog\ncat\n"}), ["labels", "evaluation"]),
+        (lambda files: sealed({**files, "labels.txt": b"cat\ndog\ncow\n"}), ["labels", "evaluation"]),
         (lambda files: sealed({**files, "model.tflite": b"TFL3 of another"}), ["model", "figures"]),
         (lambda files: changed(files, "metrics.json", "model_digest", OTHER), ["model"]),
         (lambda files: changed(files, "certificate.json", "model_digest", OTHER), ["model"]),
@@ -163,13 +179,16 @@ OTHER = "sha256:" + "f" * 64
             lambda files: changed(files, "certificate.json", "image_sets", "eval", "stages", "frozen", "map", 0.9),
             ["figures"],
         ),
-        (lambda files: changed(files, "certificate.json", "image_sets", "eval", "images", 0, "id", 9), ["pictures"]),
+        (
+            lambda files: changed(files, "certificate.json", "image_sets", "eval", "images", 0, "id", 9),
+            ["pictures", "evaluation"],
+        ),
         (
             lambda files: changed(files, "certificate.json", "image_sets", "eval", "images", 0, "id", float("inf")),
-            ["pictures"],
+            ["pictures", "evaluation"],
         ),
         (lambda files: changed(files, "golden/expected.json", "pictures", 0, "pixels", OTHER), ["pictures"]),
-        (lambda files: changed(files, "golden/expected.json", "pictures", []), ["pictures"]),
+        (lambda files: changed(files, "golden/expected.json", "pictures", []), ["pictures", "evaluation"]),
         (lambda files: changed(files, "steps.json", "package", "key", "another"), ["steps"]),
         (lambda files: {**files, "steps.json": b'{"package": {"key": "k", "outputs": {}}}'}, ["steps"]),
         (lambda files: {**files, "extra.txt": b"1"}, ["listed files", "steps"]),
@@ -190,6 +209,58 @@ def test_documents_that_do_not_agree_are_refused_and_nothing_is_run(
     assert failed(result) == names
     assert engine.ran == []
     assert [(item.name, item.ok) for item in result.behaviour] == [("golden pictures", None)]
+
+
+PRECISION = "evaluation.json", "precision_recall", "cat", "precision"
+COUNTS = "evaluation.json", "confusion", "counts"
+SHOWN = "evaluation.json", "pictures"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("evaluation.json", "score", 0.4),
+        ("evaluation.json", "confusion", "classes", ["cat"]),
+        ("evaluation.json", "precision_recall", {"cat": {"precision": [0.75] * 101}}),
+        (*PRECISION, 0, 0.74),
+        (*PRECISION, 0, float("nan")),
+        (*PRECISION, 0, None),
+        (*PRECISION, [0.75]),
+        (*PRECISION, "0.75"),
+        (*COUNTS, 0, 0, 3),
+        (*COUNTS, 1, 1, 1),
+        (*COUNTS, 1, [0, 0]),
+        (*COUNTS, [[2, 0, 1], [0, 0, 0]]),
+        (*COUNTS, None),
+        ("evaluation.json", "shown", [2]),
+        ("evaluation.json", "worst", []),
+        ("evaluation.json", "worst", [{"id": 3}]),
+        (*SHOWN, "2", "file_name", "3.jpg"),
+        (*SHOWN, "2", "picture", "evaluation/3.png"),
+        (*SHOWN, "2", "picture", ["evaluation/2.png"]),
+        (*SHOWN, "3", {"file_name": "2.jpg", "picture": "evaluation/2.png"}),
+        (*SHOWN, []),
+    ],
+)
+def test_what_a_report_shows_has_to_agree_with_the_other_documents(tmp_path: Path, path: tuple[Any, ...]) -> None:
+    files, said = make()
+    result, engine = check(tmp_path, changed(files, *path), said)
+    assert failed(result) == ["evaluation"]
+    assert engine.ran == []
+
+
+def test_what_a_report_shows_is_of_the_model_in_the_release(tmp_path: Path) -> None:
+    files, said = make()
+    result, _ = check(tmp_path, changed(files, "evaluation.json", "model_digest", OTHER), said)
+    assert failed(result) == ["model"]
+
+
+def test_a_release_of_a_tinsmith_that_wrote_nothing_for_reports_is_as_good(tmp_path: Path) -> None:
+    files, said = make()
+    older = sealed({name: data for name, data in files.items() if not name.startswith("evaluation")})
+    result, _ = check(tmp_path, older, said)
+    assert failed(result) == []
+    assert [item.ok for item in result.refused if item.name == "evaluation"] == [None]
 
 
 def test_a_recipe_or_a_name_that_the_oci_manifest_does_not_tell_of_is_refused(tmp_path: Path) -> None:
