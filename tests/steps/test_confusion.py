@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+
+import coco_metrics
 import confusion
 import numpy as np
+from pycocotools.cocoeval import COCOeval
 
 LEFT, RIGHT, FAR = [0.1, 0.1, 0.3, 0.3], [0.1, 0.6, 0.3, 0.8], [0.7, 0.1, 0.9, 0.3]
 Box = list[float]
@@ -105,6 +110,51 @@ def test_the_sum_of_a_row_is_how_many_boxes_are_annotated() -> None:
     assert sum(row["missed"] for row in listed) == table[:3, 3].sum()
     assert sum(row["extra"] for row in listed) == table[3].sum()
     assert sum(row["wrong"] for row in listed) == table[:3, :3].sum() - np.trace(table[:3, :3])
+
+
+def test_matches_are_those_of_cocoeval_where_it_is_told_to_leave_classes_aside() -> None:
+    chance = np.random.RandomState(5)
+    pictures = []
+    for _ in range(30):
+        corners = chance.uniform(0, 60, (8, 2))
+        boxes = np.concatenate([corners, corners + chance.uniform(20, 40, (8, 2))], axis=1)
+        shifted = np.clip(boxes + chance.uniform(-7, 7, (8, 4)), 0, 100)
+        pictures.append((confusion.Annotated(boxes, chance.randint(2, size=8), chance.rand(8) < 0.3),
+                         (shifted, chance.rand(8), chance.randint(2, size=8))))  # fmt: skip
+    truth = {
+        "images": [{"id": number, "width": 100, "height": 100} for number in range(1, 31)],
+        "annotations": [
+            {"image_id": number, "category_id": int(label) + 1, "bbox": xywh(box), "iscrowd": int(ignored)}
+            for number, (marked, _) in enumerate(pictures, 1)
+            for box, label, ignored in zip(*marked, strict=True)
+        ],
+        "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}],
+    }
+    rows = [
+        {"image_id": number, "category_id": int(label) + 1, "bbox": xywh(box), "score": float(score)}
+        for number, (_, answer) in enumerate(pictures, 1)
+        for box, score, label in zip(*answer, strict=True)
+    ]
+    oracle = coco_metrics.load_truth(truth)
+    with contextlib.redirect_stdout(io.StringIO()):
+        judge = COCOeval(oracle, oracle.loadRes(rows), "bbox")
+        judge.params.useCats = 0
+        judge.params.iouThrs = np.array([confusion.LEAST_IOU])
+        judge.evaluate()
+    seen = {found["image_id"]: found for found in judge.evalImgs if found and found["aRng"] == judge.params.areaRng[0]}
+    outcomes = [confusion.outcome(*picture) for picture in pictures]
+    for number, one in enumerate(outcomes, 1):
+        matched, ignored = seen[number]["dtMatches"][0] > 0, seen[number]["dtIgnore"][0] > 0
+        assert len(one.pairs) == (matched & ~ignored).sum()
+        assert len(one.extra) == (~matched & ~ignored).sum()
+        assert len(one.missed) == ((seen[number]["gtMatches"][0] == 0) & (seen[number]["gtIgnore"] == 0)).sum()
+    assert all(sum(len(part[place]) for part in outcomes) > 10 for place in range(3))
+    assert any((seen[number]["dtIgnore"][0] > 0).any() for number in seen)
+
+
+def xywh(box: np.ndarray) -> Box:
+    top, left, bottom, right = (float(side) for side in box)
+    return [left, top, right - left, bottom - top]
 
 
 def test_the_worst_come_first_then_the_lower_id_and_none_without_a_mistake() -> None:
