@@ -50,6 +50,23 @@ def test_the_files_of_a_release_are_laid_out_and_agree(built: Path) -> None:
         assert picture.width > 200
 
 
+def test_what_a_report_is_given_agrees_with_the_figures(built: Path) -> None:
+    files = built / "build" / "tiny-1.0.0"
+    metrics, found = (json.loads((files / name).read_text()) for name in ("metrics.json", "evaluation.json"))
+    stage = metrics["stages"]["tflite_litert"]["per_class"]
+    for name, curve in found["precision_recall"].items():
+        assert sum(curve["precision"]) / 101 == pytest.approx(stage[name]["ap50"], abs=1e-6)
+    rows = dict(zip(found["confusion"]["classes"], found["confusion"]["counts"], strict=False))
+    assert {name: sum(row) for name, row in rows.items()} == {name: stage[name]["boxes"] for name in rows}
+    assert found["shown"] == list(range(1, 9)) and found["worst"]
+    for picture in found["pictures"].values():
+        with Image.open(files / picture["picture"]) as image:
+            assert image.size == (96, 96)
+    (stage,) = json.loads((files / "training.json").read_text())["stages"]
+    assert [step for step, _ in stage["curves"]["loss"]] == list(range(1, 13))
+    assert [step for step, _ in stage["curves"]["map"]][-1] == stage["weights_of_step"] == 12
+
+
 def test_a_second_build_runs_nothing(built: Path) -> None:
     done = runner(built)("build", MANIFEST, "--engine", "docker")
     assert "started" not in done.stderr

@@ -147,6 +147,8 @@ def test_every_quantization_of_one_training(quantized: tuple[Path, dict[str, Any
     assert taken == {"q-float32": "float32", "q-float16": "float32", "q-dynamic": "float32", "q-int8-1": "float32",
                      "q-int8-2": "uint8", "q-uint8-qat": "uint8"}  # fmt: skip
     assert set(made["q-uint8-qat@1.0.0"]["metrics"]["stages"]) == {"float", "frozen", "tflite_litert", "tflite_tf1"}
+    trainings = json.loads((root / "build" / "q-uint8-qat-1.0.0" / "training.json").read_text())["stages"]
+    assert [(stage["step"], stage["steps"]) for stage in trainings] == [("train", 250), ("qat", 4)]
     pictures = json.loads((root / "build" / "q-1.0.0-variants.json").read_text())
     assert len(pictures) == 6 and (root / "build" / "q-1.0.0-variants.png").stat().st_size > 10_000
     # A second build, in another place of the same store, runs nothing.

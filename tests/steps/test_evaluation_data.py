@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from test_evaluation_steps import CELLS, CLASSES, folders, infer_folder, read, r
 from test_metrics import BOX, Answer, answer, truth_of
 
 __all__ = ["folders"]
+PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 FAR = [60.0, 150.0, 30.0, 40.0]
 METRICS = {"model_digest": "sha256:0", "operating_point": {"score": 0.5}}
 
@@ -123,6 +125,24 @@ def test_verify_leaves_the_worst_picture_as_the_model_sees_it(tmp_path: Path, tw
     packaged = run_package(tmp_path / "packaged", twelve, left)
     assert (packaged / "evaluation/11.png").read_bytes() == (left / "evaluation/11.png").read_bytes()
     assert "evaluation/11.png" in read(packaged / "metadata.json")["files"]
+
+
+def test_the_page_about_these_files_names_all_that_is_in_them(tmp_path: Path, twelve: dict[str, Path]) -> None:
+    packaged = run_package(tmp_path / "packaged", twelve, run_verify(tmp_path / "out", twelve))
+    told = [
+        json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    ]
+    for name, example in zip(("evaluation.json", "training.json"), told, strict=True):
+        assert keys(read(packaged / name)) <= keys(example)
+    assert keys(told[0]) <= keys(read(packaged / "evaluation.json"))
+
+
+def keys(value: Any) -> set[str]:
+    """Every key of a document, with those of what it holds; not names of classes and ids of pictures."""
+    if isinstance(value, dict):
+        named = {name for name in value if name not in CLASSES and name != "circle" and not name.isdigit()}
+        return named.union(*map(keys, value.values()))
+    return set().union(*map(keys, value)) if isinstance(value, list) else set()
 
 
 def test_figures_and_counts_are_of_one_model(tmp_path: Path, twelve: dict[str, Path]) -> None:
