@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from builder.errors import Diagnostic, InvalidManifest
 from builder.lock.file import load_lock, lock_path
-from builder.lock.model import Lock
+from builder.lock.model import Lock, LockedToolchain
 from builder.lock.toolchains import lock_toolchain, toolchains_of
 from builder.manifest.dataset import SyntheticDataset
 from builder.manifest.family import Family
@@ -15,6 +15,9 @@ from builder.manifest.load import position
 from builder.manifest.source import read_text
 
 NOT_LOCKED, STALE = "not-locked", "stale-lock"
+
+Shipped = Callable[..., LockedToolchain]
+"""``lock_toolchain``, or one that remembers what it said of each."""
 
 
 def locked(family: Family, manifest_path: Path) -> Lock:
@@ -28,14 +31,22 @@ def check_lock(family: Family, lock: Lock | None, manifest_path: Path) -> None:
     check_text(family, lock, read_text(manifest_path), str(manifest_path))
 
 
-def check_text(family: Family, lock: Lock | None, text: str, file: str, *, current: bool = True) -> Lock:
+def check_text(
+    family: Family,
+    lock: Lock | None,
+    text: str,
+    file: str,
+    *,
+    current: bool = True,
+    shipped: Shipped = lock_toolchain,
+) -> Lock:
     """``lock``, found to fit ``family``, the manifest in ``text``, which errors call ``file``. As for ``check_lock``.
 
-    ``current``: whether its toolchains must be those shipped with this tinsmith.
+    ``current``: whether its toolchains must be those that are ``shipped`` with this tinsmith.
     """
     found = [
         Diagnostic(code, message, position(text, file, at), f"run: tinsmith lock {file}")
-        for code, message, at in _misfits(family, lock, lock_path(Path(file)), current)
+        for code, message, at in _misfits(family, lock, lock_path(Path(file)), shipped if current else None)
     ]
     if found or lock is None:
         raise InvalidManifest(sorted(found, key=lambda item: (item.span.line, item.span.column)), text)
@@ -43,7 +54,7 @@ def check_text(family: Family, lock: Lock | None, text: str, file: str, *, curre
 
 
 def _misfits(
-    family: Family, lock: Lock | None, path: Path, current: bool
+    family: Family, lock: Lock | None, path: Path, shipped: Shipped | None
 ) -> list[tuple[str, str, Sequence[str | int]]]:
     toolchain, source, init = ("toolchain",), ("dataset", "source", "name"), ("train", "init")
     found: list[tuple[str, str, Sequence[str | int]]] = []
@@ -51,7 +62,7 @@ def _misfits(
     for name, image in toolchains_of(family).items():
         if name not in known:
             found.append((NOT_LOCKED, f"toolchain {name} has no digest in {path}", toolchain))
-        elif current and lock_toolchain(name, known[name].base_image, image=image) != known[name]:
+        elif shipped is not None and shipped(name, known[name].base_image, image=image) != known[name]:
             found.append((STALE, f"toolchain {name} has changed since {path} was made", toolchain))
     manifest = family.manifests[0]
     if not isinstance(manifest.dataset, SyntheticDataset) and (lock is None or lock.dataset is None):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -18,8 +19,11 @@ from builder.manifest.model import Manifest
 from builder.manifest.nodes import Node, parse
 from builder.manifest.selection import Select
 from builder.manifest.source import check, read_text
+from builder.manifest.unplaced import node_of, unplaced
 
 Model = TypeVar("Model", bound=Part)
+
+_NOUN = "the manifest"
 
 
 def load(path: Path) -> Family:
@@ -32,15 +36,22 @@ def load(path: Path) -> Family:
 
 def loads(text: str, file: str) -> Family:
     """What the manifest in ``text`` builds; ``file`` is what errors call it."""
-    noun = "the manifest"
-    root, problems = _parsed(text, file, noun)
+    plain = unplaced(check(text, file))
+    if plain is not None:
+        # Sound as it is, as nearly all are. If not, it is read once more for the places of what is wrong.
+        with contextlib.suppress(InvalidManifest):
+            return _family(node_of(plain), [], text)
+    return _family(*_parsed(text, file, _NOUN), text)
+
+
+def _family(root: Node, problems: list[Diagnostic], text: str) -> Family:
     expanded, wrong = expand(root)
     problems += wrong
     select, wrong = _select(root)
     problems += wrong
     variants = []
     for item in expanded:
-        manifest, wrong = _checked(item.root, Manifest, noun, problems)
+        manifest, wrong = _checked(item.root, Manifest, _NOUN, problems)
         problems += wrong
         if manifest is not None:
             model = manifest.model_copy(update={"name": named(manifest.name, item.label)})
@@ -55,6 +66,10 @@ def loads(text: str, file: str) -> Family:
 
 def validate(text: str, file: str, model: type[Model], noun: str) -> Model:
     """``text`` as a ``model``; InvalidManifest as for ``load``."""
+    plain = unplaced(check(text, file))
+    if plain is not None:
+        with contextlib.suppress(ValidationError):
+            return _valid(plain, model)
     root, problems = _parsed(text, file, noun)
     result, wrong = _checked(root, model, noun, problems)
     problems += wrong
@@ -84,13 +99,17 @@ def _checked(
 ) -> tuple[Model | None, list[Diagnostic]]:
     """``root`` as a ``model``, or what is wrong with it beyond what is ``told`` already."""
     try:
-        return model.model_validate_json(json.dumps(model.long_form(root.plain()))), []
+        return _valid(root.plain(), model), []
     except ValidationError as error:
         # What the YAML itself got wrong is told once, not again as the type error that follows from it.
         follow = diagnose(error, root, model, noun)
         return None, [
             item for item in follow if item not in told and (item.code == "missing-key" or not _is_told(item, told))
         ]
+
+
+def _valid(plain: Any, model: type[Model]) -> Model:
+    return model.model_validate_json(json.dumps(model.long_form(plain)))
 
 
 def _select(root: Node) -> tuple[Select | None, list[Diagnostic]]:

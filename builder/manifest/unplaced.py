@@ -7,6 +7,7 @@ known to agree: for texts in which no rare part of YAML stands, and with which n
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,7 @@ from ruamel.yaml.events import (
 
 from builder.errors import Span
 from builder.manifest.nodes import DEEPEST, MOST_NODES, Node
-from builder.manifest.scalars import Refused, resolve
+from builder.manifest.scalars import Refused, Scalar, resolve
 
 try:
     from _ruamel_yaml import CParser
@@ -43,6 +44,9 @@ _RARE = re.compile(
 _ODD = re.compile(r"[\t\r\\]")
 """Of _RARE what matters in comments too, or in what looks like one and is none."""
 NOWHERE = Span("", 1, 1)
+
+_LONGEST_KEPT = 80
+_resolved = functools.lru_cache(maxsize=4096)(resolve)
 
 
 class _Unfit(Exception):
@@ -84,10 +88,7 @@ class _Events:
         if kind is ScalarEvent:
             if event.style:
                 return event.value
-            value = resolve(event.value)
-            if value is None or isinstance(value, Refused):
-                raise _Unfit
-            return value
+            return _meant(event.value)
         if kind is MappingStartEvent:
             found: dict[str, Any] = {}
             while type(event := following()) is not MappingEndEvent:
@@ -107,9 +108,17 @@ class _Events:
         if type(event) is not ScalarEvent or event.anchor is not None or event.ctag is not None:
             raise _Unfit
         key: str = event.value
-        if not event.style and (key == "<<" or not isinstance(resolve(key), str)):
+        if not event.style and (key == "<<" or not isinstance(_meant(key), str)):
             raise _Unfit
         return key
+
+
+def _meant(word: str) -> Scalar:
+    """The value of the unquoted ``word``; _Unfit if it has none."""
+    value = _resolved(word) if len(word) <= _LONGEST_KEPT else resolve(word)
+    if value is None or isinstance(value, Refused):
+        raise _Unfit
+    return value
 
 
 def node_of(value: Any) -> Node:

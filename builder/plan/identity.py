@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from builder.digest import Digest, digest_bytes, digest_json
-from builder.plan.code import StepCode
+from builder.digest import Digest, digest_json
+from builder.plan.code import StepCode, digest_of
 from builder.plan.step import KEY_FORMAT, Step
 
 
@@ -21,7 +21,7 @@ def step_key(step: Step, code: StepCode, keys: Mapping[str, Digest]) -> Digest:
             "step": step.module,
             "toolchain": step.toolchain.digest,
             "params": step.params,
-            "code": {name: digest_bytes(code[name]) for name in step.code},
+            "code": {name: digest_of(code[name]) for name in step.code},
             "inputs": {
                 item.name: {"source": item.source} if item.step is None else {"key": keys[item.step]}
                 for item in step.inputs

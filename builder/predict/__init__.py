@@ -31,8 +31,8 @@ def predict(model: Mapping[str, Any], classes: int, quantization: Mapping[str, A
     """
     network = build(model, classes)
     return Prediction(
-        parameters=sum(layer.parameters for layer in network.convolutions),
-        multiply_adds=sum(layer.multiply_adds for layer in network.convolutions),
+        parameters=network.parameters,
+        multiply_adds=network.multiply_adds,
         tflite_bytes=tflite_bytes(network, quantization),
         anchors=network.anchors,
     )

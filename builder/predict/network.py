@@ -7,6 +7,7 @@ Sources: slim's ``nets/mobilenet/mobilenet_v2.py`` (Sandler et al., "MobileNetV2
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,9 +85,12 @@ class Convolution:
         return self.result.elements * each
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
-    """``convolutions`` in the order of execution; ``maps`` are the six feature maps with their anchors a place."""
+    """``convolutions`` in the order of execution; ``maps`` are the six feature maps with their anchors a place.
+
+    There is one of each kind (``build`` keeps them), so that comparing and hashing are quick.
+    """
 
     image: Shape
     convolutions: tuple[Convolution, ...]
@@ -94,7 +98,20 @@ class Network:
     slots: int
     """Scores of an anchor: one a class, and one for background."""
 
-    @property
+    @functools.cached_property
+    def parameters(self) -> int:
+        return sum(layer.parameters for layer in self.convolutions)
+
+    @functools.cached_property
+    def multiply_adds(self) -> int:
+        return sum(layer.multiply_adds for layer in self.convolutions)
+
+    @functools.cached_property
+    def answered(self) -> int:
+        """Numbers that all convolutions answer for one picture."""
+        return sum(layer.result.elements for layer in self.convolutions)
+
+    @functools.cached_property
     def anchors(self) -> int:
         return sum(shape.height * shape.width * places for shape, places in self.maps)
 
@@ -102,18 +119,32 @@ class Network:
 def build(model: Mapping[str, Any], classes: int) -> Network:
     """The network of a ``model`` section with every default filled in, for ``classes`` classes."""
     height, width, channels = model["input_shape"]
-    image = Shape(height, width, channels)
-    multiplier, least = float(model["depth_multiplier"]), int(model["min_depth"])
-    separable = model["architecture"] == "ssdlite_mobilenet_v2"
+    anchors = model["anchors"]
+    return _network(
+        Shape(height, width, channels),
+        float(model["depth_multiplier"]),
+        int(model["min_depth"]),
+        model["architecture"] == "ssdlite_mobilenet_v2",
+        len(anchors["aspect_ratios"]) + 1,
+        bool(anchors["reduce_lowest"]),
+        classes,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _network(
+    image: Shape, multiplier: float, least: int, separable: bool, places: int, reduced: bool, classes: int
+) -> Network:
+    """``places``: anchors a place of a feature map. ``reduced``: fewer in the finest one."""
     base, tapped = _base(image, multiplier, least)
     layers, shapes = list(base), [tapped, base[-1].result]
     for index, nominal in enumerate(_EXTRA, len(shapes)):
         layers += _extra(index, shapes[-1], nominal, multiplier, least, separable)
         shapes.append(layers[-1].result)
-    maps = tuple(zip(shapes, _anchors_a_place(model["anchors"], len(shapes)), strict=True))
-    for index, (shape, places) in enumerate(maps):
+    maps = tuple(zip(shapes, _anchors_a_place(places, reduced, len(shapes)), strict=True))
+    for index, (shape, each) in enumerate(maps):
         for head, numbers in (("BoxEncodingPredictor", _BOX_CODE), ("ClassPredictor", classes + 1)):
-            layers += _predictor(f"BoxPredictor_{index}/{head}", shape, places * numbers, separable)
+            layers += _predictor(f"BoxPredictor_{index}/{head}", shape, each * numbers, separable)
     return Network(image, tuple(layers), maps, classes + 1)
 
 
@@ -175,7 +206,6 @@ def _predictor(scope: str, shape: Shape, numbers: int, separable: bool) -> list[
     return [Convolution(f"{scope}_depthwise", shape, shape, 3, depthwise=True), answer] if separable else [answer]
 
 
-def _anchors_a_place(anchors: Mapping[str, Any], maps: int) -> list[int]:
+def _anchors_a_place(usual: int, reduced: bool, maps: int) -> list[int]:
     """One for each aspect ratio and one between this scale and the next (``create_ssd_anchors``)."""
-    usual = len(anchors["aspect_ratios"]) + 1
-    return [_REDUCED if anchors["reduce_lowest"] else usual] + [usual] * (maps - 1)
+    return [_REDUCED if reduced else usual] + [usual] * (maps - 1)

@@ -7,10 +7,13 @@ rescale.
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from builder.digest import canonical_json
 from builder.predict.layout import File, Operator, Tensor
 from builder.predict.network import Convolution, Network, Shape
 
@@ -25,6 +28,12 @@ _UNARY = Operator(1)
 
 def tflite_bytes(network: Network, quantization: Mapping[str, Any]) -> int:
     """Bytes of model.tflite for a ``quantization`` section with its defaults filled in."""
+    return _bytes(network, canonical_json(quantization))
+
+
+@functools.lru_cache(maxsize=1024)
+def _bytes(network: Network, written: bytes) -> int:
+    quantization = json.loads(written)
     return _REST + _TYPES[quantization["type"]](network, quantization).bytes
 
 
@@ -36,7 +45,8 @@ def _float16(network: Network, quantization: Mapping[str, Any]) -> File:
     """Every float constant is half as wide, and made float32 again when the model runs."""
     whole = _float32(network, quantization)
     constants = [tensor for tensor in whole.tensors if tensor.width and tensor.float32]
-    kept = [replace(tensor, width=2, float32=False) if tensor in constants else tensor for tensor in whole.tensors]
+    wide = {id(tensor) for tensor in constants}
+    kept = [replace(tensor, width=2, float32=False) if id(tensor) in wide else tensor for tensor in whole.tensors]
     return File((*kept, *map(_dequantized, constants)), (*whole.operators, *[_UNARY] * len(constants)), rewritten=True)
 
 
@@ -45,7 +55,8 @@ def _dynamic(network: Network, quantization: Mapping[str, Any]) -> File:
     whole = _float32(network, quantization)
     large = [tensor for tensor in whole.tensors if tensor.role == "filter" and tensor.elements >= _LEAST_DYNAMIC]
     again = [tensor for tensor in large if tensor.name.endswith("depthwise_weights")]
-    kept = [_in_bytes(tensor) if tensor in large else tensor for tensor in whole.tensors]
+    rounded = {id(tensor) for tensor in large}
+    kept = [_in_bytes(tensor) if id(tensor) in rounded else tensor for tensor in whole.tensors]
     return File((*kept, *map(_dequantized, again)), (*whole.operators, *[_UNARY] * len(again)), rewritten=True)
 
 

@@ -29,14 +29,10 @@ def training_seconds(
     """
     small = train["progressive"]
     early = small["steps"] if small else 0
-    numbers = (train["steps"] - early) * _answered(model, classes)
+    numbers = (train["steps"] - early) * build(model, classes).answered
     if small:
-        numbers += early * _answered({**model, "input_shape": small["input_shape"]}, classes)
+        numbers += early * build({**model, "input_shape": small["input_shape"]}, classes).answered
     kernels = toolchain["name"] == "tf1.15" and toolchain["image"] is None
     rate = _NUMBERS_A_SECOND * (_GAINED_BY_KERNELS if kernels else 1)
     return float(numbers * train["batch_size"] / rate)
 
-
-def _answered(model: Mapping[str, Any], classes: int) -> int:
-    """Numbers that all convolutions answer for one picture."""
-    return sum(layer.result.elements for layer in build(model, classes).convolutions)

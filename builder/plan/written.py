@@ -1,0 +1,53 @@
+"""Summaries as bytes, to be kept or sent: short, and quick to read back.
+
+JSON: [name, version, plans], a plan as [name, digest, steps, keys, predicted]. ``steps`` are most often the
+same for thousands of plans, so they stand in one string, read once: "ingest tf1.15,train tf1.15 ingest,…" is each step,
+its toolchain and the steps that it needs. ``keys`` are the hex digits of the steps' keys in the same order.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+from builder.digest import Digest, hex_of
+from builder.plan.summary import PlanLine, StepLine, Summary
+
+FORMAT = 1
+_HEX = 64
+
+
+def write(summary: Summary) -> bytes:
+    """``summary`` as bytes for ``read``."""
+    plans = [
+        [plan.name, hex_of(plan.digest), _steps(plan), "".join(hex_of(step.key) for step in plan.steps), plan.predicted]
+        for plan in summary.plans
+    ]
+    document = [summary.name, summary.version, plans]
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def read(data: bytes) -> Summary:
+    """The summary that ``write`` was given. ValueError or TypeError for other bytes."""
+    name, version, plans = json.loads(data)
+    return Summary(name, version, tuple(map(_plan, plans)))
+
+
+def _steps(plan: PlanLine) -> str:
+    return ",".join(" ".join((step.name, step.toolchain, *step.needs)) for step in plan.steps)
+
+
+def _plan(item: list[Any]) -> PlanLine:
+    name, digest, steps, keys, predicted = item
+    lines = tuple(
+        StepLine(step, toolchain, Digest("sha256:" + keys[at : at + _HEX]), needs)
+        for (step, toolchain, needs), at in zip(_read_steps(steps), range(0, len(keys), _HEX), strict=True)
+    )
+    return PlanLine(name, Digest("sha256:" + digest), lines, predicted)
+
+
+@functools.lru_cache(maxsize=1024)
+def _read_steps(text: str) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    words = (step.split(" ") for step in text.split(","))
+    return tuple((name, toolchain, tuple(needs)) for name, toolchain, *needs in words)
