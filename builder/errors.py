@@ -65,6 +65,14 @@ class InvalidManifest(TinsmithError):
         super().__init__(f"{len(self.diagnostics)} error(s)")
 
 
+class ManyInvalid(InvalidManifest):
+    """Several manifests with errors, each with its own text."""
+
+    def __init__(self, errors: Sequence[InvalidManifest]) -> None:
+        super().__init__([item for error in errors for item in error.diagnostics])
+        self.errors = tuple(errors)
+
+
 class LockError(TinsmithError):
     exit_status, code = 3, "lock"
 

@@ -49,7 +49,7 @@ def build(
     from builder.cli.table import Produced, print_produced
     from builder.digest import Digest
     from builder.engine.select import choose
-    from builder.lock import source_opener
+    from builder.lock.sources import source_opener
     from builder.rebuild.check import SecondBuild
     from builder.rebuild.check import judge as judge_check
     from builder.rebuild.record import attach_record

@@ -31,7 +31,7 @@ def capsule(
     from builder.compile.capsule import make_capsule
     from builder.engine.docker import DockerEngine
     from builder.errors import NoEngine, UsageError
-    from builder.lock import source_opener
+    from builder.lock.sources import source_opener
     from builder.rebuild.recipe import recipe_of
     from builder.release.layout import Layout
     from builder.release.weights import release_files

@@ -19,7 +19,7 @@ def init(
 
     Example: tinsmith init squirrels --data ../squirrel-photos
     """
-    from builder.manifest import loads
+    from builder.manifest.load import loads
     from builder.manifest.schema import FILE, schema_text
     from builder.starter import starter_text, survey
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.cli.options import one_of
-from builder.errors import InvalidManifest
-from builder.lock import Lock, locked
-from builder.manifest import Family, load
+from builder.errors import InvalidManifest, ManyInvalid
+from builder.lock.check import locked
+from builder.lock.model import Lock
+from builder.manifest.family import Family
+from builder.manifest.load import load
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan
 from builder.plan.step import Plan
@@ -44,14 +46,6 @@ def load_all(paths: list[Path]) -> list[tuple[Path, Family]]:
     if wrong:
         raise ManyInvalid(wrong) if len(wrong) > 1 else wrong[0]
     return loaded
-
-
-class ManyInvalid(InvalidManifest):
-    """Several manifests with errors, each with its own text."""
-
-    def __init__(self, errors: list[InvalidManifest]) -> None:
-        super().__init__([item for error in errors for item in error.diagnostics])
-        self.errors = errors
 
 
 def load_planned(paths: list[Path]) -> Iterator[Planned]:

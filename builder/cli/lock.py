@@ -24,7 +24,9 @@ def lock(
     Example: tinsmith lock manifests/raccoon-025.yaml --source raccoon=../raccoon_dataset
     """
     from builder.cli.load import load_all, reporter
-    from builder.lock import lock_path, make_lock, write_lock
+    from builder.lock.file import write_lock
+    from builder.lock.make import make_lock
+    from builder.lock.place import lock_path
     from builder.release.weights import lock_release
     from builder.settings import cache_folder
 

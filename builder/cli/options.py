@@ -12,7 +12,7 @@ from builder.errors import UsageError
 from builder.settings import RELEASES, STORE
 
 if TYPE_CHECKING:
-    from builder.manifest import Family
+    from builder.manifest.family import Family
 
 Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifest files.", show_default=False)]
 Sources = Annotated[

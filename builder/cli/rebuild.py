@@ -46,7 +46,7 @@ def rebuild(
 
     from builder.cli.load import reporter
     from builder.engine.select import choose
-    from builder.lock import source_opener
+    from builder.lock.sources import source_opener
     from builder.rebuild import verdict
     from builder.rebuild.permission import check_permitted
     from builder.rebuild.rebuild import rebuild as build_again

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from builder.errors import Diagnostic, InvalidManifest
-from builder.lock.file import load_lock, lock_path
+from builder.lock.file import load_lock
 from builder.lock.model import Lock, LockedToolchain
+from builder.lock.place import lock_path
 from builder.lock.toolchains import lock_toolchain, toolchains_of
 from builder.manifest.dataset import SyntheticDataset
 from builder.manifest.family import Family

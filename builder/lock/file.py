@@ -20,11 +20,6 @@ _HEADER = "# What every name in the manifest stood for. Written by 'tinsmith loc
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]*")
 
 
-def lock_path(manifest_path: Path) -> Path:
-    """``raccoon.lock`` beside ``raccoon.yaml``."""
-    return manifest_path.with_suffix(".lock")
-
-
 def load_lock(path: Path) -> Lock:
     """The lock at ``path``; LockError if there is none, InvalidManifest if it is not a lock."""
     if not path.exists():

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from builder.errors import IntegrityError, TinsmithError, UsageError
 from builder.fetch.checkout import HTTPS
-from builder.lock.file import load_lock, lock_path
+from builder.lock.file import load_lock
 from builder.lock.model import Lock, LockedSource
 from builder.lock.paths import paths_of
+from builder.lock.place import lock_path
 from builder.lock.sources import Emit, locate, lock_source, origin_of
 from builder.lock.toolchains import lock_toolchain, toolchains_of
 from builder.manifest.dataset import SyntheticDataset

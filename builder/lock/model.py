@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
@@ -33,7 +34,11 @@ class LockedToolchain(Part):
 
     def identity(self, name: str) -> dict[str, Any]:
         """What ``digest`` is taken over."""
-        return {"name": name, **self.model_dump(mode="json", exclude={"digest"}, exclude_none=True)}
+        return {key: value for key, value in self.entries(name) if value is not None}
+
+    def entries(self, name: str) -> tuple[tuple[str, str | None], ...]:
+        """Of ``identity``, those that are not given too."""
+        return ("name", name), *((key, value) for key, value in self if key != "digest")
 
     def toolchain(self, name: str) -> Toolchain:
         """In the form that steps take."""
@@ -50,6 +55,12 @@ class LockedToolchain(Part):
             image=self.image,
             kernels_digest=self.kernels,
         )
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(entries: tuple[tuple[str, str | None], ...]) -> Digest:
+    """Over ``identity``; the same toolchains stand in thousands of locks."""
+    return digest_json({key: value for key, value in entries if value is not None})
 
 
 class LockedSource(Part):
@@ -76,7 +87,7 @@ class Lock(Part):
 
     @model_validator(mode="after")
     def _digests_agree(self) -> Lock:
-        edited = [name for name, item in self.toolchains.items() if digest_json(item.identity(name)) != item.digest]
+        edited = [name for name, item in self.toolchains.items() if _digest(item.entries(name)) != item.digest]
         if edited:
             raise refuse(
                 *(

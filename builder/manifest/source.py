@@ -22,18 +22,22 @@ def read_text(path: Path) -> str:
 
     UsageError if it cannot be read; InvalidManifest if it is too large, not UTF-8 or has hidden characters.
     """
+    return decode(read_data(path), str(path))
+
+
+def read_data(path: Path) -> bytes:
+    """The bytes of the file at ``path``, at most one more than are read as text. UsageError if it cannot be read."""
     try:
         if path.exists() and not path.is_file():
             raise UsageError(f"{path} is not a file", help="name the .yaml file itself")
         with path.open("rb") as stream:
-            data = stream.read(LARGEST_BYTES + 1)
+            return stream.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}", help="see 'tinsmith init' to write a new manifest"
         ) from error
     except ValueError as error:
         raise UsageError(f"cannot read {str(path)!r}: {error}") from error
-    return decode(data, str(path))
 
 
 def decode(data: bytes, file: str) -> str:

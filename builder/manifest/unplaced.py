@@ -30,19 +30,18 @@ from builder.manifest.nodes import DEEPEST, MOST_NODES, Node
 from builder.manifest.scalars import Refused, Scalar, resolve
 
 try:
-    from _ruamel_yaml import CParser
+    from _ruamel_yaml import CParser  # type: ignore[import-not-found, import-untyped, unused-ignore]
 except ImportError:  # its wheels are not for every Python and system
     CParser = None
 
+_SIGNS = re.compile(r"[\t\r\\&*!|>?%@`]")
+_ALWAYS = "\t\r\\"
+"""Tabs, line breaks of other systems, escapes."""
 _COMMENT = re.compile(r"(?:^|(?<= ))#.*", re.MULTILINE)
-_RARE = re.compile(
-    # Escapes, tabs, line breaks of other systems; marks of documents and directives; and where a value or key may begin
-    # anchors, aliases, tags, block texts, complex keys, signs that are reserved.
-    r"[\t\r\\]|^(?:---|\.\.\.|%)|(?:^|[ \[\]{},:])[&*!|>?%@`]",
-    re.MULTILINE,
-)
-_ODD = re.compile(r"[\t\r\\]")
-"""Of _RARE what matters in comments too, or in what looks like one and is none."""
+_BEGINNING = re.compile(r"(?:^|[ \[\]{},:])[&*!|>?%@`]", re.MULTILINE)
+"""Where a value or key may begin: anchors, aliases, tags, block texts, complex keys, signs that are reserved."""
+_MARKS = re.compile(r"^(?:---|\.\.\.)", re.MULTILINE)
+"""Of documents. (Directives begin with a sign.)"""
 NOWHERE = Span("", 1, 1)
 
 _LONGEST_KEPT = 80
@@ -55,7 +54,7 @@ class _Unfit(Exception):
 
 def unplaced(text: str) -> Any:
     """Dicts, lists and scalars; None if ``nodes`` must be asked."""
-    if CParser is None or (_RARE.search(text) and (_ODD.search(text) or _RARE.search(_COMMENT.sub("", text)))):
+    if CParser is None or _has_rare(text):
         return None
     try:
         events = _Events(CParser(text).get_event)
@@ -67,6 +66,14 @@ def unplaced(text: str) -> Any:
         return root
     except (_Unfit, YAMLError):
         return None
+
+
+def _has_rare(text: str) -> bool:
+    if _MARKS.search(text):
+        return True
+    if _SIGNS.search(text) is None:
+        return False
+    return any(sign in text for sign in _ALWAYS) or _BEGINNING.search(_COMMENT.sub("", text)) is not None
 
 
 class _Events:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from builder.digest import Digest, digest_bytes
+from builder.digest import canonical_json, digest_bytes
 
 StepCode = Mapping[str, bytes]
 """File name (``train.py``) -> its bytes, for every module of the step code folder."""
@@ -20,23 +20,41 @@ def read_step_code(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
 
 
+class Modules(Mapping[str, bytes]):
+    """Step code that is asked about many times: what it once said of itself it knows."""
+
+    def __init__(self, code: StepCode) -> None:
+        self._code = dict(code)
+        self._reached: dict[str, tuple[str, ...]] = {}
+        self._digests: dict[tuple[str, ...], bytes] = {}
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._code[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._code)
+
+    def __len__(self) -> int:
+        return len(self._code)
+
+    def reached(self, step: str) -> tuple[str, ...]:
+        """See ``modules_of``."""
+        if step not in self._reached:
+            self._reached[step] = modules_of(step, self._code)
+        return self._reached[step]
+
+    def digests(self, files: tuple[str, ...]) -> bytes:
+        """``files`` -> digest, as canonical JSON. KeyError if one is not there."""
+        if files not in self._digests:
+            self._digests[files] = canonical_json({name: digest_bytes(self._code[name]) for name in files})
+        return self._digests[files]
+
+
 def modules_of(step: str, code: StepCode) -> tuple[str, ...]:
     """The sorted file names that step ``step`` may execute, its entry point among them.
 
     Imports are followed wherever they stand, also inside functions. KeyError if the step has no module.
     """
-    return _reached(step, tuple(code.items()))
-
-
-@functools.lru_cache(maxsize=1024)
-def digest_of(source: bytes) -> Digest:
-    """The digest of a module; each is asked for once a step and plan, and there are few."""
-    return digest_bytes(source)
-
-
-@functools.lru_cache(maxsize=256)
-def _reached(step: str, code: tuple[tuple[str, bytes], ...]) -> tuple[str, ...]:
-    modules = dict(code)
     found: set[str] = set()
     waiting = [f"{step}.py", *ENTRY]
     while waiting:
@@ -44,7 +62,7 @@ def _reached(step: str, code: tuple[tuple[str, bytes], ...]) -> tuple[str, ...]:
         if name in found:
             continue
         found.add(name)
-        waiting += [file for module in _imports(modules[name]) if (file := f"{module}.py") in modules]
+        waiting += [file for module in _imports(code[name]) if (file := f"{module}.py") in code]
     return tuple(sorted(found))
 
 

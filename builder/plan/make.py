@@ -6,14 +6,15 @@ reruns only the steps that read it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from builder.digest import Digest, digest_json
 from builder.lock.model import Lock, LockedSource
 from builder.manifest.model import Manifest
-from builder.plan.code import StepCode, modules_of
+from builder.plan.code import Modules, StepCode
 from builder.plan.identity import plan_digest, step_key
 from builder.plan.step import Plan, Step, StepInput, Toolchain
 
@@ -44,14 +45,14 @@ def make_plan(manifest: Manifest, lock: Lock, code: StepCode) -> Plan:
 
     Raises ValueError where the lock lacks a toolchain; ``builder.lock`` refuses such locks beforehand.
     """
+    modules = code if isinstance(code, Modules) else Modules(code)
     toolchains = {name: lock.toolchain(name) for name in (manifest.toolchain.name, LITERT)}
     steps: dict[str, Step] = {}
     for recipe in _recipes(manifest, lock):
         inputs = [StepInput(name, step=step) for name, step in recipe.needs.items()]
         inputs += [StepInput(name, source=digest) for name, digest in recipe.sources.items()]
         inputs.sort(key=lambda item: item.name)
-        files = modules_of(recipe.module or recipe.name, code)
-        steps[recipe.name] = _keyed(recipe, toolchains[recipe.toolchain], tuple(inputs), files, code, steps)
+        steps[recipe.name] = _keyed(recipe, toolchains[recipe.toolchain], tuple(inputs), modules, steps)
     ordered = tuple(steps.values())
     digest = plan_digest(manifest.name, manifest.version, [step.key for step in ordered])
     return Plan(manifest.name, manifest.version, ordered, "package", digest)
@@ -110,7 +111,7 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
     package = {
         **quantized,
         **named,
-        "manifest_digest": manifest.digest,
+        "manifest_digest": digest_json(whole),
         "toolchains": {name: lock.toolchain(name).digest for name in (tf1, LITERT)},
         "dataset_digest": lock.dataset.digest if lock.dataset else None,
     }
@@ -148,27 +149,23 @@ def _without(section: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _keyed(
-    recipe: _Recipe,
-    toolchain: Toolchain,
-    inputs: tuple[StepInput, ...],
-    files: tuple[str, ...],
-    code: StepCode,
-    done: Mapping[str, Step],
+    recipe: _Recipe, toolchain: Toolchain, inputs: tuple[StepInput, ...], modules: Modules, done: Mapping[str, Step]
 ) -> Step:
-    step = Step(
+    module = recipe.module or recipe.name
+    step = functools.partial(
+        Step,
         name=recipe.name,
-        module=recipe.module or recipe.name,
+        module=module,
         toolchain=toolchain,
         params=recipe.params,
         inputs=inputs,
-        code=files,
-        key=Digest(""),
+        code=modules.reached(module),
         memory_mb=recipe.memory_mb,
         resumable=recipe.resumable,
         # The kernels give the same bits on any number of threads; TensorFlow's own operations do not.
         threads=None if recipe.any_threads and toolchain.kernels_digest and not toolchain.image else _STEP_THREADS,
     )
-    return replace(step, key=step_key(step, code, {name: other.key for name, other in done.items()}))
+    return step(key=step_key(step(key=Digest("")), modules, {name: other.key for name, other in done.items()}))
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from builder.errors import Diagnostic, InvalidManifest
 from builder.lock.toolchains import lock_toolchain
-from builder.plan.code import StepCode
+from builder.plan.code import Modules, StepCode
 from builder.plan.summarize import summarize
 from builder.plan.summary import Texts
 from builder.plan.written import write
@@ -69,11 +69,11 @@ def outcomes(texts: Sequence[Texts], code: StepCode, current: bool) -> list[byte
 
 
 def _here(code: StepCode, current: bool) -> _Run:
-    shipped = functools.cache(lock_toolchain)
+    shipped, modules = functools.cache(lock_toolchain), Modules(code)
 
     def one(texts: Texts) -> _Sent:
         try:
-            return write(summarize(texts, code, current=current, shipped=shipped))
+            return write(summarize(texts, modules, current=current, shipped=shipped))
         except InvalidManifest as error:
             return error.diagnostics, error.source
 

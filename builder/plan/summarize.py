@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.lock.check import Shipped, check_text
-from builder.lock.file import lock_path, parse_lock
+from builder.lock.file import parse_lock
+from builder.lock.place import lock_path
 from builder.lock.toolchains import lock_toolchain
 from builder.manifest.load import loads
 from builder.manifest.source import decode
 from builder.plan.code import StepCode
 from builder.plan.make import make_plan
-from builder.plan.step import Plan
-from builder.plan.summary import PlanLine, StepLine, Summary, Texts
+from builder.plan.summary import PlanLine, Summary, Texts, step_lines
 from builder.predict.manifest import predicted
 
 
@@ -28,16 +28,7 @@ def summarize(texts: Texts, code: StepCode, *, current: bool = True, shipped: Sh
     checked = check_text(family, lock, text, texts.path, current=current, shipped=shipped)
     plans = [make_plan(manifest, checked, code) for manifest in family.manifests]
     lines = (
-        PlanLine(plan.name, plan.digest, _steps(plan), predicted(manifest))
+        PlanLine(plan.name, plan.digest, step_lines(plan), predicted(manifest))
         for plan, manifest in zip(plans, family.manifests, strict=True)
     )
     return Summary(family.name, family.version, tuple(lines))
-
-
-def _steps(plan: Plan) -> tuple[StepLine, ...]:
-    return tuple(
-        StepLine(
-            step.name, step.toolchain.name, step.key, tuple(item.step for item in step.inputs if item.step is not None)
-        )
-        for step in plan.steps
-    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from builder.digest import Digest
+from builder.plan.step import Plan
 
 
 class StepLine(NamedTuple):
@@ -44,3 +45,13 @@ class Texts:
     path: str
     manifest: bytes
     lock: bytes | None
+
+
+def step_lines(plan: Plan) -> tuple[StepLine, ...]:
+    """The steps of ``plan``, in its order."""
+    return tuple(
+        StepLine(
+            step.name, step.toolchain.name, step.key, tuple(item.step for item in step.inputs if item.step is not None)
+        )
+        for step in plan.steps
+    )

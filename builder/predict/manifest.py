@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from builder.manifest.model import Manifest
 from builder.predict import predict, training_seconds
+
+if TYPE_CHECKING:
+    from builder.manifest.model import Manifest
 
 
 def predicted(manifest: Manifest) -> dict[str, Any]:

@@ -35,4 +35,3 @@ def training_seconds(
     kernels = toolchain["name"] == "tf1.15" and toolchain["image"] is None
     rate = _NUMBERS_A_SECOND * (_GAINED_BY_KERNELS if kernels else 1)
     return float(numbers * train["batch_size"] / rate)
-

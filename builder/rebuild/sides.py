@@ -11,9 +11,9 @@ from typing import Any
 
 from builder.digest import Digest, is_digest
 from builder.errors import UsageError
-from builder.lock import locked
+from builder.lock.check import locked
 from builder.lock.listing import parse_listing
-from builder.manifest import load
+from builder.manifest.load import load
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan
 from builder.rebuild.recipe import recipe_of

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from builder.errors import InvalidManifest
-from builder.manifest import loads
+from builder.manifest.load import loads
 from builder.manifest.render import render
 from builder.manifest.source import decode
 from builder.starter import starter_text

@@ -11,8 +11,8 @@ import pytest
 from builder.build import build
 from builder.cli.load import load_planned
 from builder.engine.local import LocalEngine
-from builder.lock import source_opener
 from builder.lock.model import LockedSource
+from builder.lock.sources import source_opener
 from builder.plan.step import Plan
 from builder.store.disk import DiskStore
 from tests.fakes import Events

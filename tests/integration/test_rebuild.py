@@ -13,9 +13,9 @@ from builder.build import build
 from builder.digest import Digest, canonical_json, digest_bytes, digest_file
 from builder.engine.isolation import strongest
 from builder.engine.local import LocalEngine
-from builder.lock import Lock
+from builder.lock.model import Lock
 from builder.lock.toolchains import LITERT, lock_toolchain
-from builder.manifest import loads
+from builder.manifest.load import loads
 from builder.plan.identity import plan_digest, step_key
 from builder.plan.step import Plan, Step, StepInput
 from builder.release.figures import Figures

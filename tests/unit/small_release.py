@@ -11,8 +11,9 @@ from typing import Any
 from builder.build import build
 from builder.digest import canonical_json
 from builder.engine.base import Workspace
-from builder.lock import Lock, load_lock
-from builder.manifest import loads
+from builder.lock.file import load_lock
+from builder.lock.model import Lock
+from builder.manifest.load import loads
 from builder.manifest.model import Manifest
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan

@@ -23,9 +23,9 @@ from builder.digest import digest_bytes
 from builder.engine.inside import HOME, PATH
 from builder.engine.request import environment
 from builder.errors import IntegrityError, LockError, UsageError
-from builder.lock import make_lock
 from builder.lock.content import dataset_digest
-from builder.manifest import load
+from builder.lock.make import make_lock
+from builder.manifest.load import load
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan
 from builder.plan.step import Plan

@@ -10,11 +10,14 @@ import pytest
 
 from builder.digest import digest_bytes, digest_json
 from builder.errors import DatasetError, IntegrityError, InvalidManifest, LockError, StoreUnreachable, UsageError
-from builder.lock import Lock, check_lock, load_lock, lock_path, locked, make_lock, source_opener, write_lock
-from builder.lock.file import lock_text
-from builder.lock.model import LockedSource
+from builder.lock.check import check_lock, locked
+from builder.lock.file import load_lock, lock_text, write_lock
+from builder.lock.make import make_lock
+from builder.lock.model import Lock, LockedSource
+from builder.lock.place import lock_path
+from builder.lock.sources import source_opener
 from builder.lock.toolchains import lock_toolchain, resolve_toolchain
-from builder.manifest import load
+from builder.manifest.load import load
 from builder.starter import starter_text
 
 IMAGE = "registry.example:5000/python@sha256:" + "ab" * 32

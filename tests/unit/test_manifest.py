@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.errors import InvalidManifest, TinsmithError, UsageError
-from builder.manifest import Manifest, load, loads, position, schema
 from builder.manifest.dataset import VocDataset
+from builder.manifest.load import load, loads, position
+from builder.manifest.model import Manifest
 from builder.manifest.reference import markdown
 from builder.manifest.render import render
-from builder.manifest.schema import MODELINE, schema_text
+from builder.manifest.schema import MODELINE, schema, schema_text
 from builder.starter import starter_text
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,8 @@ import pytest
 from builder.errors import BudgetExceeded, InvalidManifest
 from builder.lock.model import Lock
 from builder.lock.toolchains import lock_toolchain
-from builder.manifest import Family, loads
+from builder.manifest.family import Family
+from builder.manifest.load import loads
 from builder.manifest.selection import Select
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan

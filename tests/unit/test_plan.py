@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.lock import load_lock
-from builder.manifest import loads
+from builder.lock.file import load_lock
+from builder.manifest.load import loads
 from builder.plan.code import modules_of, read_step_code
 from builder.plan.make import make_plan
 from builder.plan.status import statuses

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from builder.errors import DatasetError
-from builder.manifest import loads
 from builder.manifest.dataset import CocoDataset, CsvDataset, TfRecordDataset, VocDataset, YoloDataset
+from builder.manifest.load import loads
 from builder.manifest.split import ByFolder, ByList
 from builder.starter import starter_text, survey
 

@@ -260,7 +260,7 @@ def plan_file(folder: Path, name: str, *plans: Any) -> str:
 
 
 def test_plan_files_say_what_they_can(small: Small, tmp_path: Path) -> None:
-    from builder.manifest import loads
+    from builder.manifest.load import loads
 
     other = loads(TEXT.replace("max_detections: 10", "max_detections: 7"), "shapes.yaml").only
     one = plan_document(small.plan)
