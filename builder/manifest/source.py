@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 
 from builder.errors import Diagnostic, InvalidManifest, Span, UsageError
@@ -28,10 +30,20 @@ def read_text(path: Path) -> str:
 def read_data(path: Path) -> bytes:
     """The bytes of the file at ``path``, at most one more than are read as text. UsageError if it cannot be read."""
     try:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{path} is not a file", help="name the .yaml file itself")
-        with path.open("rb") as stream:
-            return stream.read(LARGEST_BYTES + 1)
+        # A pipe is not waited for.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):
+                raise UsageError(f"{path} is not a file", help="name the .yaml file itself")
+            data = b""
+            while len(data) <= LARGEST_BYTES and (
+                block := os.read(handle, min(found.st_size, LARGEST_BYTES) + 1 - len(data))
+            ):
+                data += block
+            return data
+        finally:
+            os.close(handle)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}", help="see 'tinsmith init' to write a new manifest"
