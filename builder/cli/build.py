@@ -3,7 +3,7 @@ from __future__ import annotations
 import functools
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from builder.cli.options import (
 )
 from builder.cli.signing import Key
 from builder.settings import FILES
+
+if TYPE_CHECKING:
+    from builder.engine.base import Engine
 
 
 def build(
@@ -48,7 +51,6 @@ def build(
     from builder.cli.signing import signer
     from builder.cli.table import Produced, print_produced
     from builder.digest import Digest
-    from builder.engine.select import choose
     from builder.lock.sources import source_opener
     from builder.rebuild.check import SecondBuild
     from builder.rebuild.check import judge as judge_check
@@ -67,7 +69,7 @@ def build(
     layout.releases()  # what is wrong with them is better known before an hour of training
     families, checks = [], []
     with reporter(progress) as emit:
-        chosen = functools.cache(lambda: choose(engine))
+        chosen = functools.cache(lambda: _engine(engine))
         for item in planned:
             sources = source_opener(
                 item.family.manifests[0], item.lock, item.path, local, cache_folder(), emit,
@@ -97,3 +99,10 @@ def build(
         judge(produced.family.select, [item.candidate for item in produced.made])
     for release, checked in checks:
         judge_check(checked, release.ref)
+
+
+def _engine(name: str) -> Engine:
+    # Only when there is a step to run: Docker's client takes as long to import as all the rest.
+    from builder.engine.select import choose
+
+    return choose(name)

@@ -12,8 +12,6 @@ from builder.digest import digest_json, hex_of
 from builder.errors import IntegrityError, StoreUnreachable, TinsmithError
 from builder.fetch.archive import extract
 from builder.fetch.checkout import HTTPS, checkout
-from builder.fetch.download import download
-from builder.fetch.oci import pull_artifact
 
 Emit = Callable[[str, Mapping[str, Any]], None]
 
@@ -70,6 +68,10 @@ def _fetch_one(source: Named, address: str, folder: Path, cache: Path, emit: Emi
     if source.git is not None:
         checkout(address, str(source.commit), folder, transports=transports)
         return
+    # Here and not above: most builds fetch nothing, and do not need all of HTTP for it.
+    from builder.fetch.download import download
+    from builder.fetch.oci import pull_artifact
+
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as scratch:
         files = Path(scratch) / "files"
         files.mkdir()

@@ -66,12 +66,21 @@ def modules_of(step: str, code: StepCode) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where statements stand in statements. Expressions hold none, and are most of a module."""
+
+
 @functools.lru_cache(maxsize=1024)
 def _imports(source: bytes) -> frozenset[str]:
     modules: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             modules.update(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             modules.add(node.module.partition(".")[0])
+        else:
+            for block in _BLOCKS:
+                waiting += getattr(node, block, ())
     return frozenset(modules)
