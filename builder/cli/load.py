@@ -12,8 +12,10 @@ from builder.lock.check import locked
 from builder.lock.model import Lock
 from builder.manifest.family import Family
 from builder.manifest.load import load
-from builder.plan.code import read_step_code
+from builder.plan.code import StepCode, read_step_code
+from builder.plan.kept import user_kept
 from builder.plan.make import make_plan
+from builder.plan.parsed import with_imports
 from builder.plan.step import Plan
 from builder.progress.events import Reporter
 from builder.progress.views import MODES, view_for
@@ -28,7 +30,7 @@ class Planned:
     family: Family
     lock: Lock
     plans: tuple[Plan, ...]
-    code: dict[str, bytes]
+    code: StepCode
 
 
 def reporter(mode: str) -> Reporter:
@@ -50,7 +52,7 @@ def load_all(paths: list[Path]) -> list[tuple[Path, Family]]:
 
 def load_planned(paths: list[Path]) -> Iterator[Planned]:
     """Family, lock and plans of each path; nothing is yielded before all are valid."""
-    code = read_step_code(steps_folder())
+    code = with_imports(read_step_code(steps_folder()), user_kept())
     planned = []
     for path, family in load_all(paths):
         lock = locked(family, path)

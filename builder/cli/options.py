@@ -14,7 +14,9 @@ from builder.settings import RELEASES, STORE
 if TYPE_CHECKING:
     from builder.manifest.family import Family
 
-Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifest files.", show_default=False, parser=Path)]
+Manifests = Annotated[
+    list[Path], typer.Argument(metavar="MANIFEST...", help="Manifest files.", show_default=False, parser=Path)
+]
 Sources = Annotated[
     list[str] | None,
     typer.Option("--source", metavar="NAME=PATH", help="A local copy of a named data source."),

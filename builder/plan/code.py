@@ -21,10 +21,14 @@ def read_step_code(folder: Path) -> dict[str, bytes]:
 
 
 class Modules(Mapping[str, bytes]):
-    """Step code that is asked about many times: what it once said of itself it knows."""
+    """Step code that is asked about many times: what it once said of itself it knows.
 
-    def __init__(self, code: StepCode) -> None:
+    ``imports``: of some of its files what ``imports_of`` gives, where that is known already.
+    """
+
+    def __init__(self, code: StepCode, imports: Mapping[str, frozenset[str]] | None = None) -> None:
         self._code = dict(code)
+        self._imports = dict(imports or {})
         self._reached: dict[str, tuple[str, ...]] = {}
         self._digests: dict[tuple[str, ...], bytes] = {}
 
@@ -40,8 +44,22 @@ class Modules(Mapping[str, bytes]):
     def reached(self, step: str) -> tuple[str, ...]:
         """See ``modules_of``."""
         if step not in self._reached:
-            self._reached[step] = modules_of(step, self._code)
+            found: set[str] = set()
+            waiting = [f"{step}.py", *ENTRY]
+            while waiting:
+                name = waiting.pop()
+                if name in found:
+                    continue
+                found.add(name)
+                waiting += [file for module in self.imports(name) if (file := f"{module}.py") in self._code]
+            self._reached[step] = tuple(sorted(found))
         return self._reached[step]
+
+    def imports(self, name: str) -> frozenset[str]:
+        """What the file ``name`` imports."""
+        if name not in self._imports:
+            self._imports[name] = imports_of(self._code[name])
+        return self._imports[name]
 
     def digests(self, files: tuple[str, ...]) -> bytes:
         """``files`` -> digest, as canonical JSON. KeyError if one is not there."""
@@ -55,15 +73,7 @@ def modules_of(step: str, code: StepCode) -> tuple[str, ...]:
 
     Imports are followed wherever they stand, also inside functions. KeyError if the step has no module.
     """
-    found: set[str] = set()
-    waiting = [f"{step}.py", *ENTRY]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        waiting += [file for module in _imports(code[name]) if (file := f"{module}.py") in code]
-    return tuple(sorted(found))
+    return Modules(code).reached(step)
 
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
@@ -71,7 +81,8 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 @functools.lru_cache(maxsize=1024)
-def _imports(source: bytes) -> frozenset[str]:
+def imports_of(source: bytes) -> frozenset[str]:
+    """The top-level names of the modules that ``source`` imports."""
     modules: set[str] = set()
     waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from builder.settings import cache_folder
+
 MOST_BYTES = 256 << 20
 """Of the file; beyond, what was not used for longest goes, half of it."""
 
@@ -105,6 +107,11 @@ class Kept:
             connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )
         return int((pages - free) * size)
+
+
+def user_kept() -> Kept:
+    """What is kept for this user."""
+    return Kept(cache_folder() / "plans.sqlite3")
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ def outcomes(texts: Sequence[Texts], code: StepCode, current: bool) -> list[byte
 
 
 def _here(code: StepCode, current: bool) -> _Run:
-    shipped, modules = functools.cache(lock_toolchain), Modules(code)
+    shipped, modules = functools.cache(lock_toolchain), code if isinstance(code, Modules) else Modules(code)
 
     def one(texts: Texts) -> _Sent:
         try:
@@ -109,7 +109,7 @@ def _ask(connection: Connection, work: Callable[[_Run], None], code: StepCode, c
 
     # If it died, whatever it was of, the same happens again to this process, or does not.
     with connection, contextlib.suppress(OSError, EOFError):
-        connection.send((dict(code), current))
+        connection.send((code, current))
         work(run)
 
 

@@ -12,13 +12,12 @@ import builder
 from builder.errors import InvalidManifest
 from builder.kernels import kernel_sources
 from builder.plan.code import StepCode
-from builder.plan.kept import Kept
+from builder.plan.kept import user_kept
+from builder.plan.parsed import with_imports
 from builder.plan.summary import Summary, Texts
 from builder.plan.written import FORMAT, read
 from builder.resources import docker_folder
-from builder.settings import cache_folder
 
-FILE = "summaries.sqlite3"
 PLANNER = ("manifest", "lock", "plan", "predict", "digest.py", "errors.py", "kernels.py", "resources.py")
 """What of tinsmith decides what a summary says."""
 _PACKAGES = ("pydantic/version.py", "ruamel/yaml/__init__.py")
@@ -31,7 +30,7 @@ def summaries(texts: Sequence[Texts], code: StepCode, *, current: bool = True) -
 
     Those made before are kept in the user's cache folder, by the content of all that decides them.
     """
-    kept = Kept(cache_folder() / FILE)
+    kept = user_kept()
     keys = list(_keys(texts, code, current))
     stored = kept.read(keys)
     answers: list[Summary | InvalidManifest | None] = [_read(stored.get(key)) for key in keys]
@@ -40,7 +39,8 @@ def summaries(texts: Sequence[Texts], code: StepCode, *, current: bool = True) -
         from builder.plan.outcomes import outcomes  # all of pydantic, the manifest's types and so on
 
         new: dict[bytes, bytes] = {}
-        for at, outcome in zip(missing, outcomes([texts[at] for at in missing], code, current), strict=True):
+        made = outcomes([texts[at] for at in missing], with_imports(code, kept), current)
+        for at, outcome in zip(missing, made, strict=True):
             if isinstance(outcome, bytes):
                 new[keys[at]] = outcome
             answers[at] = outcome if isinstance(outcome, InvalidManifest) else read(outcome)

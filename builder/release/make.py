@@ -139,12 +139,18 @@ def pull(layout: Layout, release: Release, folder: Path) -> list[Path]:
     for title in sorted(release.files):
         data = layout.read(release, title)
         path = folder / title
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".part")
-        partial.write_bytes(data)
-        partial.rename(path)
+        if not _holds(path, data):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(path.name + ".part")
+            partial.write_bytes(data)
+            partial.rename(path)
         written.append(path)
     return written
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Does a plain file at ``path`` have these bytes already?"""
+    return path.is_file() and not path.is_symlink() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def lay_out_training(results: Mapping[str, StepResult], store: Store, folder: Path) -> None:
