@@ -11,6 +11,7 @@ import typer
 from builder.cli import (
     build,
     capsule,
+    changed,
     check,
     compile,
     detect,
@@ -53,6 +54,7 @@ for verb in (
     check.check,
     lock.lock,
     plan.plan,
+    changed.changed,
     build.build,
     compile.compile_,
     releases.list_,
