@@ -57,12 +57,13 @@ def compared(
     to: str | None = None,
     *,
     own_code: bool = True,
+    absent: bool = False,
 ) -> Comparison:
     """What changed of the manifests at or below ``asked`` (paths from the root) between two commits.
 
     ``since`` None: there was nothing before; ``to`` None: the working tree. Where tinsmith itself lies in the
     repository, its step code is that of each side; not so if ``own_code`` is False, as for builds that run this
-    tinsmith whatever the commit is. UsageError if a path has no file on either side.
+    tinsmith whatever the commit is. UsageError if a path has no file on either side, unless it may be ``absent``.
     """
     docker = _docker_in(repository) if own_code else None
     paths = [*asked, *([docker] if docker else [])]
@@ -73,7 +74,7 @@ def compared(
     else:
         new = sides.of_commit(repository, to, paths)
     candidates, missing = chosen({**old.ids, **new.ids}, asked)
-    if missing:
+    if missing and not absent:
         raise UsageError(f"no manifest is at {min(missing)!a}, then or now", help="name manifests, or folders of them")
     code = _code(docker, since, old, to, new)
     differ = [path for path in candidates if not (code.same and _equal(path, old.ids, new.ids))]

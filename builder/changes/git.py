@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,11 +77,9 @@ def run(
     arguments: Sequence[str], *, folder: Path | None = None, git_dir: Path | None = None, data: bytes | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """git in ``folder``, for the repository ``git_dir`` if that is given. UsageError if there is no git."""
-    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-    named = [f"--git-dir={git_dir}"] if git_dir is not None else []
     try:
         return subprocess.run(
-            ["git", "--literal-pathspecs", *named, *settings, *arguments],
+            [*_command(git_dir), *arguments],
             cwd=folder or git_dir,
             env=environment(),
             input=data,
@@ -92,6 +91,28 @@ def run(
         if folder is not None and not folder.is_dir():
             raise UsageError(f"there is no folder {folder}") from error
         raise UsageError("git is not installed", help="install git (Debian: apt-get install git)") from error
+
+
+def _command(git_dir: Path | None) -> list[str]:
+    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+    named = [f"--git-dir={git_dir}"] if git_dir is not None else []
+    return ["git", "--literal-pathspecs", *named, *settings]
+
+
+@contextmanager
+def open_batch(repository: Repository) -> Iterator[subprocess.Popen[bytes]]:
+    """``git cat-file --batch``, to be asked for one object after the other."""
+    with subprocess.Popen(
+        [*_command(repository.git_dir), "cat-file", "--batch"],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def find(folder: Path) -> Repository:

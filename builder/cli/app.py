@@ -16,6 +16,7 @@ from builder.cli import (
     compile,
     detect,
     doctor,
+    hook,
     index,
     init,
     key,
@@ -71,7 +72,7 @@ for verb in (
     schema.schema,
 ):
     app.command(name=verb.__name__.rstrip("_"))(verb)
-for verbs in (key.key, index.index):
+for verbs in (key.key, index.index, hook.hook):
     app.add_typer(verbs)
 
 
