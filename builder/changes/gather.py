@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from builder.changes import git
 from builder.changes import side as sides
 from builder.changes.compare import Change, compare
-from builder.changes.manifests import chosen, is_manifest
+from builder.changes.manifests import chosen, is_manifest, shown
 from builder.errors import InvalidManifest, UsageError
 from builder.kernels import KERNELS
-from builder.lock.file import lock_path
 from builder.lock.toolchains import FILES
 from builder.manifest.load import loads
 from builder.manifest.source import decode
@@ -66,7 +65,8 @@ def compared(
     tinsmith whatever the commit is. UsageError if a path has no file on either side, unless it may be ``absent``.
     """
     docker = _docker_in(repository) if own_code else None
-    paths = [*asked, *([docker] if docker else [])]
+    locks = [_lock(path) for path in asked if path != "."]  # of what is named itself
+    paths = [*asked, *locks, *([docker] if docker else [])]
     old = sides.of_commit(repository, since, paths)
     new: sides.Side
     if to is None:
@@ -79,7 +79,7 @@ def compared(
     code = _code(docker, since, old, to, new)
     differ = [path for path in candidates if not (code.same and _equal(path, old.ids, new.ids))]
     alike = [path for path in candidates if code.same and _equal(path, old.ids, new.ids)]
-    before, after = _texts(old, differ), _texts(new, differ)
+    before, after = (_texts(side, differ, repository.prefix) for side in (old, new))
     wanted = _manifests(asked, before, after)
     before = {path: item for path, item in before.items() if path in wanted}
     after = {path: item for path, item in after.items() if path in wanted}
@@ -129,7 +129,8 @@ def _steps(docker: str, side: sides.Side) -> dict[str, bytes]:
 
 
 def _lock(path: str) -> str:
-    return os.fspath(lock_path(Path(path)))
+    """As ``lock_path``, many thousand times."""
+    return os.path.splitext(path)[0] + _LOCK  # noqa: PTH122
 
 
 def _equal(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> bool:
@@ -137,10 +138,10 @@ def _equal(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> bool:
     return old.get(path) == new.get(path) and old.get(lock) == new.get(lock)
 
 
-def _texts(side: sides.Side, paths: Iterable[str]) -> dict[str, Texts]:
+def _texts(side: sides.Side, paths: Iterable[str], prefix: str) -> dict[str, Texts]:
     there = [path for path in paths if path in side.ids]
     data = side.read([*there, *(lock for path in there if (lock := _lock(path)) in side.ids)])
-    return {path: Texts(path, data[path], data.get(_lock(path))) for path in there}
+    return {path: Texts(shown(path, prefix), data[path], data.get(_lock(path))) for path in there}
 
 
 def _manifests(asked: Sequence[str], *texts: Mapping[str, Texts]) -> set[str]:

@@ -28,6 +28,7 @@ _SETTINGS = (
     "core.quotePath=false",
     "protocol.allow=never",
 )
+_PARTIAL = "if this clone is partial: make a whole one, without --filter"
 _KEPT = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES")
 
 
@@ -214,13 +215,11 @@ def _checked(repository: Repository, ids: Sequence[str]) -> Iterable[tuple[str, 
     done = _in(repository, ["cat-file", "--batch-check"], asked)
     lines = done.stdout.decode().splitlines()
     if done.returncode != 0 or len(lines) != len(ids):
-        raise StoreUnreachable(f"git cannot read the repository: {said(done)}")
+        raise StoreUnreachable(f"git cannot read the repository: {said(done)}", help=_PARTIAL)
     for line in lines:
         id, kind, *size = line.split(" ")
         if kind != "blob":
-            raise StoreUnreachable(
-                f"the repository lacks the object {id}", help="this clone is partial: make one without --filter"
-            )
+            raise StoreUnreachable(f"the repository lacks the object {id}", help=_PARTIAL)
         yield id, size[0]
 
 
