@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from builder.changes import git
 from builder.changes.gather import compared
 from builder.changes.manifests import is_manifest
 from builder.cli import main
 from builder.errors import StoreUnreachable, UsageError
-from tests.repositories import SHAPES, ZERO, Repository, lock_of, manifest
+from tests.repositories import ROOT, SHAPES, ZERO, Repository, environment, lock_of, manifest
 
 LONGER = ("steps: 800", "steps: 900")
 BUDGET = ("min_map50: 0.80", "min_map50: 0.81")
@@ -436,3 +438,38 @@ def test_the_lock_that_is_missing_then_is_no_manifest_of_then(
     repository.commit()
     repository.write("manifests/late.lock", lock_of(manifest("late")))
     assert changes(capsys, "--since", "HEAD")["manifests/late.yaml"]["status"] == "changed"
+
+
+PAGE = (ROOT / "docs" / "changed.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_page(repository: Repository, tmp_path: Path) -> None:
+    """As they stand there: by hand, and in the jobs of a workflow."""
+    clone = Repository(tmp_path / "work")
+    clone.git("remote", "add", "origin", str(repository.folder))
+    clone.git("fetch", "--quiet", "origin")
+    clone.git("reset", "--quiet", "--hard", "origin/main")
+    clone.manifest("shapes")
+    by_hand = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    said = [bash(clone.folder, script).stdout for script in by_hand]
+    assert said[0].splitlines()[0].split()[:5] == ["manifests/shapes.yaml", "new", "ingest", "train", "export"]
+    assert said[1:] == re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    assert '`{"any":false,"include":[]}`' in PAGE
+
+    (workflow,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    plan, build = (job["steps"][0]["run"] for job in YAML(typ="safe").load(workflow)["jobs"].values())
+    output = tmp_path / "output"
+    bash(clone.folder, plan, SINCE=clone.git("rev-parse", "HEAD"), GITHUB_OUTPUT=str(output))
+    (entry,) = json.loads(output.read_text().removeprefix("matrix="))["include"]
+    several = f"{entry['manifest']}\nmanifests/with a space.yaml"
+    told = bash(clone.folder, build.replace("tinsmith build", "printf '<%s>'"), MANIFESTS=several).stdout
+    assert told == "<manifests/shapes.yaml><manifests/with a space.yaml>"
+
+
+def bash(folder: Path, script: str, **more: str) -> subprocess.CompletedProcess[str]:
+    command = f'tinsmith() {{ "{sys.executable}" -c "from builder.cli import main; main()" "$@"; }}\n{script}'
+    done = subprocess.run(
+        ["bash", "-euc", command], cwd=folder, env=environment(**more), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done

@@ -173,7 +173,7 @@ def test_a_pushed_settings_file_decides_nothing(
 
 
 def test_deletions_tags_and_other_branches_are_ignored(server: Server) -> None:
-    assert "tinsmith" not in server.push("origin", "main:topic", "main:refs/heads/main/x", "main:refs/tags/main")
+    assert "tinsmith" not in server.push("origin", "main:topic", "main:refs/heads/x/main", "main:refs/tags/main")
     server.clone.git("tag", "v1")
     assert "tinsmith" not in server.push("origin", "--tags")
     assert server.work() == []
