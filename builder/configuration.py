@@ -16,6 +16,8 @@ from builder.errors import UsageError
 from builder.manifest.diagnose import nearest
 
 FILE = "tinsmith.toml"
+CHOSEN = "TINSMITH_SETTINGS"
+"""The variable that names the project's file, so that none is looked for; empty: there is none."""
 _LARGEST = 1 << 20
 
 Pattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/*?-]+$", max_length=256)]
@@ -73,7 +75,17 @@ def configurations(folder: Path | None = None) -> tuple[Configuration, ...]:
 
 
 def project_file(folder: Path) -> Path | None:
-    """The nearest ``tinsmith.toml`` in ``folder`` or above it."""
+    """The file that TINSMITH_SETTINGS names, else the nearest ``tinsmith.toml`` in ``folder`` or above it.
+
+    UsageError if the variable names no file: who sets it must not be left with other rules.
+    """
+    chosen = os.environ.get(CHOSEN)
+    if chosen:
+        if not Path(chosen).is_file():
+            raise UsageError(f"{CHOSEN} names {chosen}, which is no file")
+        return Path(chosen).absolute()
+    if chosen is not None:
+        return None
     place = folder.absolute()
     return next((path for parent in (place, *place.parents) if (path := parent / FILE).is_file()), None)
 

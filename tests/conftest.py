@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         module = item.nodeid.partition("::")[0]
         shared = (
-            module.startswith("tests/engine/")
+            module.startswith(("tests/engine/", "tests/integration/test_hook.py"))
             or "built" in getattr(item, "fixturenames", ())
             or item.get_closest_marker("docker")
         )

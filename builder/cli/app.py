@@ -11,10 +11,12 @@ import typer
 from builder.cli import (
     build,
     capsule,
+    changed,
     check,
     compile,
     detect,
     doctor,
+    hook,
     index,
     init,
     key,
@@ -53,6 +55,7 @@ for verb in (
     check.check,
     lock.lock,
     plan.plan,
+    changed.changed,
     build.build,
     compile.compile_,
     releases.list_,
@@ -69,7 +72,7 @@ for verb in (
     schema.schema,
 ):
     app.command(name=verb.__name__.rstrip("_"))(verb)
-for verbs in (key.key, index.index):
+for verbs in (key.key, index.index, hook.hook):
     app.add_typer(verbs)
 
 

@@ -1,0 +1,80 @@
+"""The hook as a file of the repository."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+
+from builder.changes import git
+from builder.errors import StoreUnreachable, UsageError
+from builder.hook.place import Place
+from builder.hook.programs import tinsmith
+from builder.hook.settings import Settings, write
+
+NAME = "post-receive"
+_MARK = "# Written by 'tinsmith hook install', which also changes it; settings: [tinsmith] in this repository's config."
+
+
+def place_of(repository: Path) -> Place:
+    """Of a repository by its folder: a bare one, or a working tree. UsageError if there is none."""
+    if not repository.is_dir():
+        raise UsageError(f"there is no folder {repository}")
+    git.find(repository)
+    done = git.run(["rev-parse", "--git-common-dir"], folder=repository)
+    if done.returncode != 0:
+        raise UsageError(f"{repository} is no git repository: {git.said(done)}")
+    return Place((repository / os.fsdecode(done.stdout).removesuffix("\n")).resolve())
+
+
+def install(place: Place, settings: Settings) -> Path:
+    """Writes the settings and the hook; returns the hook's path. Again is the same as once.
+
+    UsageError (``foreign-hook``), with nothing written, if another hook is there.
+    """
+    path = hook_path(place)
+    if path.is_symlink() or (path.exists() and _MARK not in path.read_text(encoding="utf-8", errors="replace")):
+        raise UsageError(
+            f"{path} is there already, and is not tinsmith's",
+            help=f"have it pass its input on to: {shlex.join(tinsmith('hook', 'run'))}",
+            code="foreign-hook",
+        )
+    write(place, settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, script())
+    return path
+
+
+def script() -> str:
+    return f"#!/bin/sh\n{_MARK}\nexec {shlex.join(tinsmith('hook', 'run'))}\n"
+
+
+def hook_path(place: Place) -> Path:
+    """Where git looks for the hook: ``core.hooksPath`` decides."""
+    try:
+        done = subprocess.run(
+            ["git", f"--git-dir={place.git_dir}", "rev-parse", "--git-path", f"hooks/{NAME}"],
+            cwd=place.git_dir,
+            env=git.environment(),
+            capture_output=True,
+            check=True,
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise UsageError(f"git does not say where the hooks of {place.git_dir} are: {error}") from error
+    return place.git_dir / os.fsdecode(done.stdout).removesuffix("\n")
+
+
+def _write(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        temporary.chmod(0o755)
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreUnreachable(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
