@@ -7,7 +7,8 @@ import pytest
 
 from builder.progress.events import Reporter
 from builder.progress.live import Live
-from builder.progress.plain import Plain, duration
+from builder.progress.plain import Plain
+from builder.progress.words import duration
 from builder.progress.views import JsonLines
 
 PROGRESS = {
