@@ -37,9 +37,16 @@ def screen(board: Board, width: int, height: int, now: float, glyphs: Glyphs) ->
         shown.insert(0, board.current)
     heading = [_heading(board, width, now, glyphs)] if board.rows and height > 1 else []
     columns = _columns(shown, width)
-    blocks = [_step(row, columns, width, now, glyphs) for row in shown]
     here = next((index for index, row in enumerate(shown) if row is at), 0)
-    lines = heading + _window(shown, blocks, here, height - len(heading), glyphs)
+    first, end = _window([2 if _has_curve(row) else 1 for row in shown], here, height - len(heading))
+    lines = heading
+    if first:
+        lines.append(_counted(shown[:first], "above", glyphs))
+    for row in shown[first:end]:
+        lines += _step(row, columns, width, now, glyphs)
+    if end < len(shown):
+        lines.append(_counted(shown[end:], "below", glyphs))
+    lines = lines if len(lines) <= height else lines[-height:]  # of a terminal of a few lines
     return [_cut(_plain_signs(line, glyphs), width) for line in lines]
 
 
@@ -80,7 +87,7 @@ def _step(row: Row, columns: tuple[int, int], width: int, now: float, glyphs: Gl
     indent = sum(len(text) for text, _ in head) + len(_GAP)
     room = width - indent
     lines: list[Line] = [[*head, (_GAP + _said(row, room, now, glyphs), "dim" if style == "dim" else "")]]
-    if row.status not in ("waiting", "cached") and row.figures.loss is not None:
+    if _has_curve(row):
         lines.append(_loss(row, indent, width, glyphs))
     return lines
 
@@ -120,7 +127,7 @@ def _running(row: Row, room: int, now: float, glyphs: Glyphs) -> str:
     elif (rate := row.rate()) is not None:
         parts.append((3, f"{rate:.1f}/s"))
     parts.append((6, duration(row.elapsed(now))))
-    if (left := row.eta(now)) is not None:
+    if (left := row.eta(now)) is not None and (not found.total or found.done < found.total):
         parts.append((2, f"ETA {duration(left)}"))
     return _fitted(parts, room) or _short(duration(row.elapsed(now)), room, glyphs)
 
@@ -142,30 +149,27 @@ def _loss(row: Row, indent: int, width: int, glyphs: Glyphs) -> Line:
     return [(" " * indent + number + " ", ""), (curve, "cyan"), (_GAP + rest if rest else "", "dim")]
 
 
-def _window(rows: Sequence[Row], blocks: Sequence[list[Line]], here: int, height: int, glyphs: Glyphs) -> list[Line]:
-    """The lines of ``blocks``, or if they are too many those around ``here``, with what is above and below counted."""
-    if sum(map(len, blocks)) <= height:
-        return [line for block in blocks for line in block]
-    first = last = here
-    used = len(blocks[here]) + 2  # the two lines of what is not shown
-    while True:
-        below = last + 1 < len(blocks) and used + len(blocks[last + 1]) <= height
-        above = first > 0 and used + len(blocks[first - 1]) <= height
+def _has_curve(row: Row) -> bool:
+    return row.status not in ("waiting", "cached") and row.figures.loss is not None
+
+
+def _window(heights: Sequence[int], here: int, height: int) -> tuple[int, int]:
+    """The first of the rows that fit, ``here`` among them, and the end; a line each for what is above and below."""
+
+    def fits(first: int, end: int) -> bool:
+        counts = (first > 0) + (end < len(heights))
+        return first >= 0 and end <= len(heights) and sum(heights[first:end]) + counts <= height
+
+    if fits(0, len(heights)):
+        return 0, len(heights)
+    first, end = here, here + 1
+    while (below := fits(first, end + 1)) or fits(first - 1, end):
         # What comes next interests more than what has been: two of three lines.
-        if below and (not above or last - here < 2 * (here - first + 1)):
-            last += 1
-            used += len(blocks[last])
-        elif above:
-            first -= 1
-            used += len(blocks[first])
+        if below and (end - here < 2 * (here - first + 1) or not fits(first - 1, end)):
+            end += 1
         else:
-            break
-    lines = [line for block in blocks[first : last + 1] for line in block]
-    if first:
-        lines.insert(0, _counted(rows[:first], "above", glyphs))
-    if last + 1 < len(rows):
-        lines.append(_counted(rows[last + 1 :], "below", glyphs))
-    return lines if len(lines) <= height else lines[-max(height, 0) :] if height > 0 else []
+            first -= 1
+    return first, end
 
 
 def _counted(rows: Sequence[Row], where: str, glyphs: Glyphs) -> Line:
