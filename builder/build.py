@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from builder.engine.base import Emit, Engine, Workspace
-from builder.errors import StepFailed
+from builder.errors import StepFailed, TinsmithError
 from builder.plan.code import StepCode
 from builder.plan.step import Plan, Step
 from builder.result import believed
@@ -43,7 +44,8 @@ def build(
                 # Another build may have finished it while this one waited for the claim.
                 found = store.lookup(step.key)
                 if found is None:
-                    found = run_step(step, folder, code, sources, results, store, engine(), emit)
+                    with failing(step, emit):
+                        found = run_step(step, folder, code, sources, results, store, engine(), emit)
                     store.record(found)
                     shutil.rmtree(folder)
                     emit("finished", {"step": step.name, "key": step.key, "seconds": found.run["seconds"]})
@@ -51,6 +53,18 @@ def build(
             emit("cached", {"step": step.name, "key": step.key})
         results[step.name] = found
     return results
+
+
+@contextmanager
+def failing(step: Step, emit: Emit) -> Iterator[None]:
+    """Says so if ``step`` is stopped, or ends in an error; that is passed on."""
+    try:
+        yield
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        code = "interrupted" if stopped else error.code if isinstance(error, TinsmithError) else "error"
+        emit("failed", {"step": step.name, "key": step.key, "code": code})
+        raise
 
 
 def run_step(
@@ -67,7 +81,7 @@ def run_step(
 
     ``results`` are those of the steps that it needs, by name.
     """
-    emit("preparing", {"step": step.name, "toolchain": step.toolchain.name})
+    emit("preparing", {"step": step.name, "key": step.key, "toolchain": step.toolchain.name})
     engine.prepare(step.toolchain, emit)
     output = _fresh_output(folder, step)
     inputs = _inputs(step, folder, sources, results, store)

@@ -52,6 +52,7 @@ def build(
     from builder.cli.table import Produced, print_produced
     from builder.digest import Digest
     from builder.lock.sources import source_opener
+    from builder.plan.announced import announced
     from builder.rebuild.check import SecondBuild
     from builder.rebuild.check import judge as judge_check
     from builder.rebuild.record import attach_record
@@ -70,6 +71,11 @@ def build(
     families, checks = [], []
     with reporter(progress) as emit:
         chosen = functools.cache(lambda: _engine(engine))
+        for item in planned:
+            emit("plan", announced(
+                item.family.name, item.family.version, item.family.manifests, item.plans,
+                cached=lambda key: opened.lookup(key) is not None,
+            ))  # fmt: skip
         for item in planned:
             sources = source_opener(
                 item.family.manifests[0], item.lock, item.path, local, cache_folder(), emit,

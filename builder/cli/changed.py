@@ -83,7 +83,7 @@ def refuse_invalid(found: Comparison) -> None:
 
 
 def raise_all(invalid: list[InvalidManifest]) -> None:
-    from builder.cli.load import ManyInvalid
+    from builder.errors import ManyInvalid
 
     if invalid:
         raise ManyInvalid(invalid) if len(invalid) > 1 else invalid[0]

@@ -115,7 +115,7 @@ def _matrix(places: list[Path], since: str | None, most: int, store: Path, out: 
 
 def _summaries(places: list[Path]) -> list[tuple[str, Summary | InvalidManifest]]:
     from builder.changes.manifests import walked
-    from builder.lock.file import lock_path
+    from builder.lock.place import lock_path
     from builder.plan.code import read_step_code
     from builder.plan.summaries import summaries
     from builder.plan.summary import Texts

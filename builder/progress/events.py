@@ -1,4 +1,7 @@
-"""Events of a build: what happened, to which step, when; and who stamps them. Views (views.py) show them."""
+"""Events of a build: what happened, to which step, when; and who stamps them. Views (views.py) show them.
+
+docs/progress.md has the kinds and their fields.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from builder.progress.clean import cleaned
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class View(Protocol):
 
 
 class Reporter:
-    """Stamps what a build emits with time and step, and hands it to the view. A context manager."""
+    """Stamps what a build emits with time and step, and hands it, cleaned, to the view. A context manager."""
 
     def __init__(self, view: View, clock: Callable[[], float] = time.time) -> None:
         self._view = view
@@ -33,10 +38,11 @@ class Reporter:
         self._step = ""
 
     def __call__(self, kind: str, detail: Mapping[str, Any]) -> None:
+        detail = cleaned(detail)
         # In a step's own progress events "step" is a number: the training step.
         step = detail.get("step")
         self._step = step if isinstance(step, str) else self._step
-        self._view.show(Event(self._clock(), self._step, kind, detail))
+        self._view.show(Event(self._clock(), self._step, cleaned({"kind": kind})["kind"], detail))
 
     def __enter__(self) -> Reporter:
         return self

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import TextIO
 
 from builder.progress.events import Event, View
+from builder.progress.live import Live
 from builder.progress.plain import Plain
 
 MODES = ("auto", "tty", "plain", "quiet", "json")
@@ -34,27 +36,30 @@ class JsonLines:
             "kind": event.kind,
             "detail": dict(event.detail),
         }
-        print(json.dumps(record, sort_keys=True), file=self._stream, flush=True)
+        print(json.dumps(record, sort_keys=True, allow_nan=False), file=self._stream, flush=True)
 
     def close(self) -> None:
         pass
 
 
 def view_for(mode: str, stream: TextIO | None = None) -> View:
-    """The view for ``--progress MODE``; ``auto`` is ``tty`` on a terminal and ``plain`` elsewhere."""
+    """The view for ``--progress MODE``; ``auto`` is ``tty`` on a terminal that can move its cursor, else ``plain``.
+
+    Asked for by name, ``tty`` draws into whatever it is, except on a terminal that cannot.
+    """
     stream = stream or sys.stderr
-
-    def live() -> View:
-        from builder.progress.live import Live  # rich takes a tenth of a second to import
-
-        return Live(stream)
-
-    if mode == "auto":
-        mode = "tty" if stream.isatty() else "plain"
+    if mode in ("auto", "tty") and not _can_draw(stream, asked=mode == "tty"):
+        mode = "plain"
     views: dict[str, Callable[[], View]] = {
-        "tty": live,
+        "auto": lambda: Live(stream),
+        "tty": lambda: Live(stream, forced=True),
         "plain": lambda: Plain(stream),
         "quiet": Quiet,
         "json": lambda: JsonLines(stream),
     }
     return views[mode]()
+
+
+def _can_draw(stream: TextIO, *, asked: bool) -> bool:
+    terminal = os.environ.get("TERM", "")
+    return (asked or (stream.isatty() and terminal != "")) and terminal not in ("dumb", "unknown")

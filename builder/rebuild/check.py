@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from builder.build import run_step
+from builder.build import failing, run_step
 from builder.digest import Digest, digest_json
 from builder.engine.base import Emit, Engine
 from builder.errors import IntegrityError, RebuildDiffers
@@ -83,7 +83,10 @@ class SecondBuild:
         # A scratch folder of its own, and no checkpoints of a stopped run: all of it runs.
         with self._store.claimed(digest_json({"again": step.key})) as folder:
             whole = replace(step, resumable=False)
-            result = run_step(whole, folder, self._code, self._sources, first, self._store, self._engine(), self._emit)
+            with failing(step, self._emit):
+                result = run_step(
+                    whole, folder, self._code, self._sources, first, self._store, self._engine(), self._emit
+                )
             shutil.rmtree(folder)
         self._emit("finished", {"step": step.name, "key": step.key, "seconds": result.run["seconds"]})
         return result

@@ -12,6 +12,7 @@ from builder.digest import Digest, digest_bytes
 from builder.engine.base import Emit, Engine
 from builder.errors import IntegrityError
 from builder.lock.listing import FileChange, changes
+from builder.plan.announced import announced
 from builder.rebuild.compare import ComparedStep, compare_steps, outputs_of
 from builder.rebuild.recipe import Recipe
 from builder.rebuild.steps import Recorded
@@ -60,8 +61,12 @@ def rebuild(
     if {step.name: step.key for step in needed} != {name: item.key for name, item in recorded.items()}:
         raise IntegrityError(f"the steps.json of {release.ref} is of other steps than its plan", code="recipe")
     folders = {item.source: sources(item.source) for step in needed for item in step.inputs if item.source is not None}
+    again = replace(plan, steps=needed)
+    emit("plan", announced(
+        plan.name, plan.version, [recipe.manifest], [again], cached=lambda key: store.lookup(key) is not None
+    ))  # fmt: skip
     results = build(
-        replace(plan, steps=needed),
+        again,
         code=recipe.code,
         sources=folders.__getitem__,
         store=store,

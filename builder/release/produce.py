@@ -56,7 +56,7 @@ def produce(
     finished, started = [], datetime.datetime.now(datetime.UTC)
     for number, (variant, plan) in enumerate(zip(family.variants, plans, strict=True), 1):
         if len(plans) > 1:
-            emit("message", {"text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
+            emit("message", {"step": "", "text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
         results = build(plan, code=code, sources=sources, store=store, engine=engine, emit=emit)
         figures = figures_of(results, store)
         misses = budgets.misses(variant.manifest.verify, figures.metrics, figures.latency)

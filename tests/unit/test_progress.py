@@ -5,10 +5,13 @@ import json
 
 import pytest
 
+from builder.progress.clean import LONGEST_TEXT
 from builder.progress.events import Reporter
 from builder.progress.live import Live
-from builder.progress.plain import Plain, duration
-from builder.progress.views import JsonLines
+from builder.progress.plain import Plain
+from builder.progress.views import JsonLines, Quiet, view_for
+from builder.progress.words import duration
+from tests.unit.progress_story import BOTH, Story, plan
 
 PROGRESS = {
     "step": 30,
@@ -54,15 +57,75 @@ def test_json_lines_are_one_object_each_with_time_step_and_kind() -> None:
     assert (second["step"], second["detail"]["loss"]) == ("train", 1.0)
 
 
-def test_the_live_view_keeps_what_ended_and_survives_markup_in_messages() -> None:
+def test_plain_lines_say_how_many_steps_there_are_and_which_this_is() -> None:
     stream = io.StringIO()
-    with Reporter(Live(stream)) as report:
-        report("cached", {"step": "ingest", "key": "k"})
-        report("message", {"text": "rejected [/bold] a.jpg"})
-        report("progress", {"stage": "decoding [/italic]", "step": 1, "steps": 2})
-        report("finished", {"step": "train", "key": "k", "seconds": 75})
-    text = stream.getvalue()
-    assert "ingest" in text and "cached" in text and "1m15s" in text and "[/bold]" in text
+    story = (
+        Story(Plain(stream))
+        .tell("plan", plan(cached=True))
+        .tell("cached", step="ingest", key="ingest-" + "-".join(BOTH))
+    )
+    story.runs("train", BOTH[1]).tell("failed", step="train", key=f"train-{BOTH[1]}", code="out-of-memory")
+    assert stream.getvalue().splitlines() == [
+        "plan     shapes 1.0.0: 2 variants, 7 steps, 1 cached",
+        "ingest   cached",
+        "train    toolchain tf1.15",
+        "train    started (local), 5 of 7",
+        "train    failed (out-of-memory)",
+    ]
+
+
+def test_a_message_of_many_lines_cannot_be_taken_for_that_of_another_step() -> None:
+    stream = io.StringIO()
+    Reporter(Plain(stream))("message", {"step": "train", "text": "one\nverify   done in 1s"})
+    assert stream.getvalue() == "train    one\n         verify   done in 1s\n"
+
+
+def test_whatever_is_said_reaches_every_view_clean() -> None:
+    stream = io.StringIO()
+    report = Reporter(JsonLines(stream), clock=lambda: 7.0)
+    deep: list[object] = []
+    for _ in range(500):
+        deep = [deep]
+    said = {"text": "\x1b[2J\u202eab\nc\ud800", "a\x9b": float("nan"), "b": [float("inf"), 10**400, 1.5, True],
+            "c": deep, "d": "x" * 10_000, "e": {"f": {"g\r": "\t"}}, "h": object()}  # fmt: skip
+    report("message", said)
+    report("mess\x07age", {})
+    first, second = (json.loads(line, parse_constant=pytest.fail) for line in stream.getvalue().splitlines())
+    detail = first["detail"]
+    assert detail["text"] == "?[2J?ab\nc?"
+    assert detail["a?"] is None and detail["h"] is None
+    assert detail["b"] == [None, None, 1.5, True]
+    assert len(detail["d"]) == LONGEST_TEXT
+    assert detail["e"] == {"f": {"g?": "?"}}
+    assert json.dumps(detail["c"]).count("[") < 10
+    assert second["kind"] == "mess?age"
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("mode", "stream", "term", "view"),
+    [
+        ("auto", _Terminal(), "xterm", Live),
+        ("auto", _Terminal(), "dumb", Plain),
+        ("auto", _Terminal(), "", Plain),
+        ("auto", io.StringIO(), "xterm", Plain),
+        ("tty", io.StringIO(), "xterm", Live),
+        ("tty", io.StringIO(), "", Live),
+        ("tty", _Terminal(), "dumb", Plain),
+        ("plain", _Terminal(), "xterm", Plain),
+        ("json", _Terminal(), "xterm", JsonLines),
+        ("quiet", _Terminal(), "xterm", Quiet),
+    ],
+)
+def test_the_view_is_the_one_that_the_stream_can_show(
+    monkeypatch: pytest.MonkeyPatch, mode: str, stream: io.StringIO, term: str, view: type
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    assert type(view_for(mode, stream)) is view
 
 
 @pytest.mark.parametrize(

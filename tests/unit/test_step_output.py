@@ -33,13 +33,21 @@ def test_nothing_of_it_is_a_command_to_the_terminal() -> None:
 def test_a_step_cannot_speak_for_the_build() -> None:
     _, seen = said({"event": "finished", "step": "train", "seconds": 1}, RECORD_SEPARATOR + b"[" * 100_000)
     assert [kind for kind, _ in seen] == ["log", "log"]
+    _, seen = said({"event": "message", "step": "package", "text": "x"}, {"event": "progress", "step": 3})
+    assert list(seen) == [("message", {"text": "x"}), ("progress", {"step": 3})]
 
 
 @pytest.mark.parametrize(
-    "detail",
-    [{"images_per_second": "fast"}, {"loss": 1, "losses": 2}, {"loss": [], "step": 1, "steps": 1}, {"eta_seconds": {}}],
+    ("detail", "shown"),
+    [
+        ({"images_per_second": "fast"}, ""),
+        ({"loss": 1, "losses": 2}, "train    loss 1.000\n"),
+        ({"loss": [], "step": 1, "steps": 1}, "train    step 1/1\n"),
+        ({"loss": 10**400, "steps": True, "eta_seconds": -1}, ""),
+        ({"eta_seconds": {}}, ""),
+    ],
 )
-def test_progress_that_makes_no_sense_is_passed_over(detail: dict[str, Any]) -> None:
+def test_of_progress_only_what_makes_sense_is_shown(detail: dict[str, Any], shown: str) -> None:
     stream = io.StringIO()
     Plain(stream).show(Event(1e9, "train", "progress", detail))
-    assert stream.getvalue() == ""
+    assert stream.getvalue() == shown
