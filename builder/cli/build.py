@@ -19,6 +19,7 @@ from builder.cli.options import (
     StoreFolder,
     source_paths,
 )
+from builder.cli.report import Against
 from builder.cli.signing import Key
 from builder.settings import FILES
 
@@ -34,6 +35,7 @@ def build(
     releases: ReleaseFolder = DEFAULT_RELEASES,
     out: Annotated[Path, typer.Option(help="Where the files of each release are laid out to be used.")] = FILES,
     key: Key = None,
+    against: Against = None,
     check: Annotated[
         bool, typer.Option("--check", help="Then run every step a second time, and say how far bytes are the same.")
     ] = False,
@@ -44,6 +46,7 @@ def build(
 
     A manifest with variants builds them all, sharing what they have in common, and compares them. With --check the
     steps of each release run again on the same inputs, without cache; what came of it is attached to the release.
+    A report of each, also of what is not released, lies in its folder under --out: report.html, report.md, card.md.
 
     Example: tinsmith build manifests/raccoon-025.yaml --source raccoon=../raccoon_dataset
     """
@@ -61,6 +64,7 @@ def build(
     from builder.release.select import judge
     from builder.release.weights import release_files
     from builder.report.variants import write_comparison
+    from builder.report.write import write_reports
     from builder.settings import cache_folder
     from builder.store.disk import DiskStore
 
@@ -68,6 +72,8 @@ def build(
     planned = list(load_planned(manifests))
     local = source_paths(source, [item.family for item in planned])
     layout.releases()  # what is wrong with them is better known before an hour of training
+    if against is not None:
+        layout.find(against)
     families, checks = [], []
     with reporter(progress) as emit:
         chosen = functools.cache(lambda: _engine(engine))
@@ -87,6 +93,7 @@ def build(
                 sources=sources, store=opened, engine=chosen, layout=layout, out=out, signer=signing,
                 emit=emit,
             )  # fmt: skip
+            write_reports(made, layout, opened, against)
             comparison = write_comparison(item.family, made, out) if len(made) > 1 else None
             families.append(Produced(item.family, made, comparison))
             if check:

@@ -11,6 +11,7 @@ from typing import Any
 
 from builder.manifest.family import Family
 from builder.release.produce import Made
+from builder.report.write import PAGE
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
         for item in produced.made:
             if item.built is not None:
                 _print_files(console, item, brief=len(produced.made) > 1)
+        for item in produced.made:
+            console.print(f"  report  {item.folder / PAGE}", markup=False, soft_wrap=True)
         if produced.comparison is not None:
             console.print(f"\nvariants compared  {produced.comparison}", markup=False, soft_wrap=True)
 
@@ -84,6 +87,7 @@ def _document(item: Made) -> dict[str, object]:
         "misses": list(item.candidate.misses),
         "metrics": figures.metrics,
         "latency": figures.latency,
+        "report": str(item.folder / PAGE),
     }
     if built is not None:
         model = built.release.files["model.tflite"]

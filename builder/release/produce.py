@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from builder.build import build
 from builder.engine.base import Emit, Engine
@@ -20,17 +21,24 @@ from builder.release.figures import figures_of
 from builder.release.layout import Layout
 from builder.release.make import Built, Signer, lay_out_training, make_release, pull
 from builder.resources import docker_folder
+from builder.store.base import StepResult
 from builder.store.disk import DiskStore
 
 
 @dataclass(frozen=True)
 class Made:
-    """What became of a variant; ``built`` is None if it was not released, else its files lie in ``folder``."""
+    """What became of a variant; ``built`` is None if it was not released, else its files lie in ``folder``.
+
+    ``results``: those of the steps of ``plan``, by name; ``cached``: the steps whose results were there before.
+    """
 
     variant: Variant
     candidate: select.Candidate
     built: Built | None
     folder: Path
+    plan: Plan
+    results: Mapping[str, StepResult]
+    cached: frozenset[str]
 
 
 def produce(
@@ -57,13 +65,14 @@ def produce(
     for number, (variant, plan) in enumerate(zip(family.variants, plans, strict=True), 1):
         if len(plans) > 1:
             emit("message", {"step": "", "text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
-        results = build(plan, code=code, sources=sources, store=store, engine=engine, emit=emit)
+        cached: set[str] = set()
+        results = build(plan, code=code, sources=sources, store=store, engine=engine, emit=_noting(cached, emit))
         figures = figures_of(results, store)
         misses = budgets.misses(variant.manifest.verify, figures.metrics, figures.latency)
-        finished.append((variant, plan, results, select.Candidate(variant.manifest.name, figures, misses)))
+        finished.append((variant, plan, results, cached, select.Candidate(variant.manifest.name, figures, misses)))
     candidates = [candidate for *_, candidate in finished]
     made = []
-    for (variant, plan, results, candidate), keep in zip(
+    for (variant, plan, results, cached, candidate), keep in zip(
         finished, select.released(family.select, candidates), strict=True
     ):
         folder = out / f"{variant.manifest.name}-{variant.manifest.version}"
@@ -75,8 +84,19 @@ def produce(
             )  # fmt: skip
             pull(layout, built.release, folder)
             lay_out_training(results, store, folder / "training")
-        made.append(Made(variant, candidate, built, folder))
+        made.append(Made(variant, candidate, built, folder, plan, results, frozenset(cached)))
     return made
+
+
+def _noting(cached: set[str], emit: Emit) -> Emit:
+    """``emit``, which also puts the names of cached steps into ``cached``."""
+
+    def noting(kind: str, detail: Mapping[str, Any]) -> None:
+        if kind == "cached":
+            cached.add(detail["step"])
+        emit(kind, detail)
+
+    return noting
 
 
 def _check_new(layout: Layout, family: Family, plans: tuple[Plan, ...]) -> None:

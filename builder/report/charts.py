@@ -1,13 +1,18 @@
-"""Charts as SVG to stand inside a page: drawn by matplotlib, coloured by the page, so that they suit light and dark."""
+"""Charts as SVG to stand inside a page: drawn by matplotlib, coloured by the page, so that they suit light and dark.
+
+Several charts stand on one page: the ids of each are its own, and no style of one reaches beyond it. Text from outside
+is never drawn (matplotlib takes a ``$`` for mathematics, and has no glyphs for many scripts): it stands in a legend of
+HTML below the chart.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -22,14 +27,23 @@ _NAMES = {
     _INK: "--ink", _SOFT: "--soft", _LINE: "--line",
     **{colour: f"--series-{number}" for number, colour in enumerate(_SERIES, 1)},
 }  # fmt: skip
+_DRAWN: Any = {
+    # Text stays text: smaller, found by a search, and in the reader's own font.
+    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.formatter.useoffset": False,
+    "text.color": _INK, "axes.labelcolor": _SOFT, "axes.titlecolor": _INK, "axes.edgecolor": _LINE,
+    "xtick.color": _LINE, "ytick.color": _LINE, "xtick.labelcolor": _SOFT, "ytick.labelcolor": _SOFT,
+    "grid.color": _LINE, "grid.linewidth": 0.6, "axes.grid": True, "axes.axisbelow": True,
+    "legend.frameon": False, "legend.labelcolor": _INK, "text.parse_math": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points (x, y) joined by a line; ``label`` stands in the legend."""
+    """Points (x, y) joined by a line; ``label`` stands in the legend. ``mark`` is a point to be marked."""
 
     label: str
     points: Sequence[tuple[float, float]]
+    mark: tuple[float, float] | None = None
 
 
 def series_colour(number: int) -> str:
@@ -37,37 +51,62 @@ def series_colour(number: int) -> str:
     return _SERIES[number % len(_SERIES)]
 
 
-def figure(width: float = 6.4, height: float = 3.2) -> tuple[Figure, Axes]:
+def figure(width: float = 4.6, height: float = 2.7) -> tuple[Figure, Axes]:
     """An empty chart of ``width`` by ``height`` inches in the page's colours."""
+    import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasSVG(drawn)
+    with matplotlib.rc_context(_DRAWN):
+        drawn = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(drawn)
+        axes = drawn.add_subplot()
     drawn.patch.set_alpha(0.0)
-    axes = drawn.add_subplot()
     axes.patch.set_alpha(0.0)
-    axes.tick_params(colors=_SOFT, labelsize=9)
-    axes.grid(color=_LINE, linewidth=0.6)
-    for spine in axes.spines.values():
-        spine.set_color(_LINE)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(_SOFT)
-        label.set_fontsize(9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
     return drawn, axes
 
 
-def lines(series: Sequence[Series], across: str, up: str, title: str) -> Markup:
-    """A line chart. ``across`` and ``up`` name the axes; ``title`` says to a screen reader what it shows."""
+def lines(
+    series: Sequence[Series],
+    across: str,
+    up: str,
+    title: str,
+    *,
+    box: tuple[float, float] | None = None,
+) -> Markup:
+    """A line chart with its legend. ``across`` and ``up`` name the axes; ``title`` says what it shows to who cannot see.
+
+    ``box``: the ends of both axes, else these suit the points, and ``up`` begins at 0.
+    """
     drawn, axes = figure()
     for number, one in enumerate(series):
+        colour = series_colour(number)
         xs, ys = zip(*one.points, strict=True) if one.points else ((), ())
-        axes.plot(xs, ys, color=series_colour(number), linewidth=1.5, label=one.label)
+        # One point makes no line.
+        axes.plot(xs, ys, color=colour, linewidth=1.6, marker="o" if len(xs) == 1 else None, markersize=4)
+        if one.mark is not None:
+            axes.plot(*([at] for at in one.mark), color=colour, marker="o", markersize=5)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
-    if len(series) > 1:
-        axes.legend(frameon=False, labelcolor=_INK, fontsize=9)
-    return svg(drawn, title)
+    if box is None:
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if _negative(series) else 0.0)
+    else:
+        axes.set_xlim(*box)
+        axes.set_ylim(*box)
+    return svg(drawn, title) + legend([one.label for one in series])
+
+
+def legend(labels: Sequence[str]) -> Markup:
+    """The names of series in their colours; nothing for one alone."""
+    if len(labels) < 2:
+        return Markup("")
+    items = (
+        Markup('<li class="series-{}">{}</li>').format(number % len(_SERIES) + 1, label)
+        for number, label in enumerate(labels)
+    )
+    return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))
 
 
 def svg(drawn: Figure, title: str) -> Markup:
@@ -75,13 +114,21 @@ def svg(drawn: Figure, title: str) -> Markup:
     import matplotlib
 
     buffer = io.StringIO()
-    # Text stays text: smaller, and found by a search; ids that repeat, so that equal figures give equal pages.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}):
-        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # Ids that repeat, so that equal figures give equal pages.
+    with matplotlib.rc_context({**_DRAWN, "svg.hashsalt": "tinsmith"}):
+        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r"font-family: [^;\"]*; ?", "", text)
     for colour, name in _NAMES.items():
         text = text.replace(colour, f"var({name})")
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    head = f'<svg role="img" aria-label="{escape(title, {chr(34): "&quot;"})}"'
-    return Markup(head + text[len("<svg") :])
+    own = "c" + hashlib.sha256((title + text).encode()).hexdigest()[:8]
+    text = re.sub(r'\b(id="|xlink:href="#|href="#|url\(#)', rf"\g<1>{own}-", text)
+    # What matplotlib's style says of everything on the page.
+    head = Markup('<svg role="img" aria-label="{}" stroke-linejoin="round" stroke-linecap="butt"').format(title)
+    return head + Markup(text[len("<svg") :])
+
+
+def _negative(series: Sequence[Series]) -> bool:
+    return any(value < 0 for one in series for _, value in one.points)
