@@ -87,7 +87,7 @@ def _tag(text: str) -> str:
 
 def _body(facts: Facts) -> Iterator[str]:
     subject, metadata, metrics = facts.subject, facts.metadata, facts.metrics
-    yield f"# {prose(subject.name)} {prose(subject.version)}\n"
+    yield f"# {prose(f'{subject.name} {subject.version}')}\n"
     if metadata.description:
         yield prose(metadata.description) + "\n"
     if not facts.released:
@@ -101,7 +101,7 @@ def _body(facts: Facts) -> Iterator[str]:
             ("one constant box a class", metrics.constant_baseline),
         )
         rows = [[name, words.share(one.map), words.share(one.map50)] for name, one in stages]
-        yield from table(["answers of", "mAP", "mAP@0.5"], rows, [1, 2])
+        yield from table(["answers of", "mAP", "`mAP@0.5`"], rows, [1, 2])
         point = metrics.operating_point
         yield (
             f"Show detections from a score of {words.share(point.score)}: precision is {words.share(point.precision)} "
@@ -113,7 +113,7 @@ def _body(facts: Facts) -> Iterator[str]:
                 [code(name, 100), words.count(one.boxes), words.share(one.ap), words.share(one.ap50)]
                 for name, one in classes
             )
-            yield from table(["class", "annotated boxes", "AP", "AP@0.5"], cells, [1, 2, 3])
+            yield from table(["class", "annotated boxes", "AP", "`AP@0.5`"], cells, [1, 2, 3])
         yield "## Limits\n"
         yield from _limits(facts)
     yield "## Use\n"
@@ -160,7 +160,7 @@ def _limits(facts: Facts) -> Iterator[str]:
         yield f"- The classes with the least average precision: {told}.\n"
     yield (
         "- mAP rewards boxes that are right on average. One constant box a class, the same for every picture, gets "
-        f"{words.share(facts.metrics.constant_baseline.map50)} mAP@0.5 on these pictures.\n"
+        f"{words.share(facts.metrics.constant_baseline.map50)} `mAP@0.5` on these pictures.\n"
     )
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from builder.report.page import visible
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -76,7 +78,8 @@ def lines(
     *,
     box: tuple[float, float] | None = None,
 ) -> Markup:
-    """A line chart with its legend. ``across`` and ``up`` name the axes; ``title`` says what it shows to who cannot see.
+    """A line chart with its legend. ``across`` and ``up`` name the axes; ``title`` says what it shows, for
+    those who do not see it.
 
     ``box``: the ends of both axes, else these suit the points, and ``up`` begins at 0.
     """
@@ -103,7 +106,7 @@ def legend(labels: Sequence[str]) -> Markup:
     if len(labels) < 2:
         return Markup("")
     items = (
-        Markup('<li class="series-{}">{}</li>').format(number % len(_SERIES) + 1, label)
+        Markup('<li class="series-{}">{}</li>').format(number % len(_SERIES) + 1, visible(label))
         for number, label in enumerate(labels)
     )
     return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))
@@ -126,7 +129,9 @@ def svg(drawn: Figure, title: str) -> Markup:
     own = "c" + hashlib.sha256((title + text).encode()).hexdigest()[:8]
     text = re.sub(r'\b(id="|xlink:href="#|href="#|url\(#)', rf"\g<1>{own}-", text)
     # What matplotlib's style says of everything on the page.
-    head = Markup('<svg role="img" aria-label="{}" stroke-linejoin="round" stroke-linecap="butt"').format(title)
+    head = Markup('<svg role="img" aria-label="{}" stroke-linejoin="round" stroke-linecap="butt"').format(
+        visible(title)
+    )
     return head + Markup(text[len("<svg") :])
 
 

@@ -14,6 +14,8 @@ from builder.report.formats import Run, Stage
 
 _UNTOLD = ("name", "version", "train.cpu_class")
 """Paths of a manifest whose difference says nothing of the model."""
+LATENCY_NOISE = 0.1
+"""Share by which latency moves from run to run of the same file: less is called neither better nor worse."""
 _SMALLER, _NEITHER, _LARGER = -1, 0, 1
 
 
@@ -63,7 +65,8 @@ class Difference:
 
     ``manifest``: values that differ, by dotted path; ``origins``: toolchains and data; ``classes``: the average
     precision of each class. ``steps``: names of the steps that ran with other inputs or other code, None if that is not
-    known. ``notes``: what has to be known to read the figures. ``machines``: where latency was measured, before and now.
+    known. ``notes``: what has to be known to read the figures. ``machines``: what latency was measured on, before and
+    now.
     """
 
     before: str | None
@@ -118,8 +121,8 @@ def _figures(old: Facts | None, new: Facts) -> Iterator[Delta]:
     for word, name in (("mAP", "map"), ("mAP@0.5", "map50"), ("mAP@0.75", "map75"), ("AR@100", "ar100")):
         yield row(word, "share", partial(_accuracy, name), _LARGER if alike else _NEITHER)
     yield row("mAP@0.5 of one constant box", "share", _constant, _NEITHER)
-    for word, name in (("latency, median", "median"), ("latency, 90 % are below", "p90")):
-        yield row(word, "ms", partial(_latency, name), _SMALLER if fair else _NEITHER)
+    yield row("latency, median", "ms", partial(_latency, "median"), _SMALLER if fair else _NEITHER)
+    yield row("latency, 90 % are below", "ms", partial(_latency, "p90"), _NEITHER)
     yield row("memory at its peak", "MB", lambda side: side.run.latency.peak_memory_mb if side.run else None, _NEITHER)
 
 
@@ -194,10 +197,10 @@ def _released(facts: Facts | None) -> Stage | None:
 
 def _delta(what: str, unit: str, before: float | None, after: float | None, side: int) -> Delta:
     """``side``: whether larger is better, or smaller, or neither."""
-    better = None
-    if before is not None and after is not None and side and words.UNITS[unit](before) != words.UNITS[unit](after):
-        better = (after > before) == (side == _LARGER)
-    return Delta(what, unit, before, after, better)
+    if before is None or after is None or not side or words.UNITS[unit](before) == words.UNITS[unit](after):
+        return Delta(what, unit, before, after, None)
+    noise = unit == "ms" and abs(after - before) <= LATENCY_NOISE * before
+    return Delta(what, unit, before, after, None if noise else (after > before) == (side == _LARGER))
 
 
 def _changed(what: str, before: str | None, after: str | None) -> Iterator[Change]:

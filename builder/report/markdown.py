@@ -22,7 +22,7 @@ MOST_MISSES = 20
 def markdown(facts: Facts, changed: Difference) -> str:
     """Sections in the order of their weight; the last are left out where they do not fit into a comment."""
     subject = facts.subject
-    text = f"## {prose(subject.name)} {prose(subject.version)}\n\n{state(facts)[1]}\n\n"
+    text = f"## {prose(f'{subject.name} {subject.version}')}\n\n{state(facts)[1]}\n\n"
     left_out = "\n*The rest is in the report's page.*\n"
     for section in _sections(facts, changed):
         added = "\n".join(section) + "\n"
@@ -52,11 +52,13 @@ def _sections(facts: Facts, changed: Difference) -> Iterator[list[str]]:
 def _figures(facts: Facts, changed: Difference) -> list[str]:
     told = [(row, row.told) for row in changed.figures]
     if changed.before is None:
-        rows = [[row.what, after] for row, (_, after, _) in told]
+        rows = [[code(row.what), after] for row, (_, after, _) in told]
         return [*table(["figure", code(facts.subject.ref)], rows, [1]), "No release to compare with.", ""]
     headings = ["figure", code(changed.before), code(facts.subject.ref), "difference", ""]
     return table(
-        headings, ([row.what, *texts, f"**{row.verdict}**" if row.verdict else ""] for row, texts in told), [1, 2, 3]
+        headings,
+        ([code(row.what), *texts, f"**{row.verdict}**" if row.verdict else ""] for row, texts in told),
+        [1, 2, 3],
     )
 
 
@@ -66,7 +68,7 @@ def _misses(facts: Facts) -> Iterator[list[str]]:
         yield ["### Budgets that are missed", "", *lines, ""]
     rows = budgets(facts)
     if rows:
-        cells = ([code(row.name), row.allowed, code(row.measured), row.state] for row in rows)
+        cells = ([code(row.name), code(row.allowed), code(row.measured), row.state] for row in rows)
         yield ["### Budgets", "", *table(["budget", "allowed", "measured", ""], cells)]
 
 
@@ -100,7 +102,7 @@ def _classes(facts: Facts, changed: Difference) -> Iterator[list[str]]:
         rows.append([code(name, 60), words.count(one.boxes), words.share(one.ap), words.share(one.ap50), difference])
     if rows:
         more = [f"And {len(figures) - MOST_CLASSES} more classes.", ""] if len(figures) > MOST_CLASSES else []
-        headings = ["class", "boxes", "AP", "AP@0.5", "difference of AP"]
+        headings = ["class", "boxes", "AP", "`AP@0.5`", "difference of AP"]
         yield _folded("Classes", [*table(headings, rows, [1, 2, 3, 4]), *more])
 
 

@@ -2,7 +2,7 @@
 
 Backslashes keep CommonMark from reading signs, but GitHub looks for ``@user``, ``#1`` and addresses in the finished
 text. It looks into no code span, so short texts stand in those; prose gets an invisible sign after what would call
-somebody.
+somebody. Even ``mAP@0.5`` is taken for somebody's address.
 
 Sources: CommonMark 0.31 (backslash escapes, code spans), GitHub Flavored Markdown 0.29 (tables, autolinks).
 """

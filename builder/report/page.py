@@ -29,12 +29,20 @@ def data_uri(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
+def visible(value: Any) -> Any:
+    """``value`` with a ``?`` for signs that are not seen but change what is, such as the direction of a line."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(sign if sign in "\n\t" or sign.isprintable() else "?" for sign in value)
+
+
 @functools.cache
 def _environment() -> Environment:
     found = Environment(
         loader=PackageLoader("builder.report", _TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
