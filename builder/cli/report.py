@@ -38,6 +38,6 @@ def report(
     found = layout.find(release)
     other = compared(layout, found.name, found.version, against)
     folder = output if output is not None else FILES / f"{found.name}-{found.version}"
-    write_report(of_release(layout, found), layout, other, folder)
+    write_report(of_release(layout, found), layout, other, folder, anew=True)
     for name in (PAGE, TWIN, CARD):
         print(folder / name)

@@ -156,7 +156,7 @@ def _limits(facts: Facts) -> Iterator[str]:
         yield f"- Trained on {words.count(splits['train'].images)} pictures; it knows no others.\n"
     weakest = sorted(facts.metrics.released.per_class.items(), key=lambda item: item[1].ap)[:3]
     if len(facts.metrics.released.per_class) > 1:
-        told = ", ".join(f"{code(name, 60)} ({words.share(one.ap)})" for name, one in weakest)
+        told = ", ".join(f"{code(name, 60, cell=False)} ({words.share(one.ap)})" for name, one in weakest)
         yield f"- The classes with the least average precision: {told}.\n"
     yield (
         "- mAP rewards boxes that are right on average. One constant box a class, the same for every picture, gets "

@@ -14,7 +14,7 @@ from builder.report.formats import Evaluation, TrainingStage
 CLASSES_A_CHART = 6
 MOST_CLASSES = 48
 _LOSSES = {
-    "loss": "all of it", "classification": "classes", "localization": "boxes", "regularization": "size of weights",
+    "loss": "total", "classification": "classes", "localization": "boxes", "regularization": "regularization",
 }  # fmt: skip
 _LOOKS = {"map": "mAP", "map50": "mAP@0.5"}
 
@@ -52,12 +52,7 @@ def precision_recall(evaluation: Evaluation) -> tuple[list[Chart], int]:
     for start in range(0, len(names), CLASSES_A_CHART):
         group = names[start : start + CLASSES_A_CHART]
         series = [_curve(name, evaluation) for name in group]
-        told = "; ".join(
-            f"{name}: at the dot precision {one.mark[1]:.2f}, recall {one.mark[0]:.2f}"
-            if one.mark is not None
-            else f"{name}: nothing is found from the advised score on"
-            for name, one in zip(group, series, strict=True)
-        )
+        told = "; ".join(f"{name}: {_told(evaluation, one)}" for name, one in zip(group, series, strict=True))
         title = f"Precision against recall of {words.listed(group, CLASSES_A_CHART)}. {told}"
         drawn = lines(series, "recall", "precision", title, box=(0.0, 1.02))
         charts.append(Chart(words.listed(group, CLASSES_A_CHART), drawn, told))
@@ -75,6 +70,14 @@ def _curve(name: str, evaluation: Evaluation) -> Series:
         if score is not None and score >= evaluation.score:
             mark = points[-1]
     return Series(name, points, mark)
+
+
+def _told(evaluation: Evaluation, one: Series) -> str:
+    if not evaluation.precision_recall[one.label].boxes:
+        return "there is no box to find"
+    if one.mark is None:
+        return "nothing is found from the advised score on"
+    return f"at the dot precision {one.mark[1]:.2f}, recall {one.mark[0]:.2f}"
 
 
 def _series(stage: TrainingStage, labels: Mapping[str, str]) -> list[Series]:

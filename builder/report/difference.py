@@ -63,6 +63,8 @@ class Delta:
 class Difference:
     """``before`` names what is compared with, None if there is nothing: then only ``figures`` has rows.
 
+    ``headings``: what to call the two in a table.
+
     ``manifest``: values that differ, by dotted path; ``origins``: toolchains and data; ``classes``: the average
     precision of each class. ``steps``: names of the steps that ran with other inputs or other code, None if that is not
     known. ``notes``: what has to be known to read the figures. ``machines``: what latency was measured on, before and
@@ -70,6 +72,7 @@ class Difference:
     """
 
     before: str | None
+    headings: tuple[str, str]
     figures: tuple[Delta, ...]
     classes: tuple[Delta, ...] = ()
     manifest: tuple[Change, ...] | None = None
@@ -82,9 +85,11 @@ class Difference:
 def difference(old: Facts | None, new: Facts) -> Difference:
     """What changed from ``old`` to ``new``."""
     if old is None:
-        return Difference(None, tuple(_figures(None, new)))
+        return Difference(None, ("", new.subject.version), tuple(_figures(None, new)))
+    named = old.subject.name == new.subject.name and old.subject.version != new.subject.version
     return Difference(
         before=old.subject.ref,
+        headings=(old.subject.version, new.subject.version) if named else (old.subject.ref, new.subject.ref),
         figures=tuple(_figures(old, new)),
         classes=tuple(_classes(old, new)),
         manifest=tuple(_manifest(old, new)) if old.subject.manifest and new.subject.manifest else None,

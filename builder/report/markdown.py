@@ -35,9 +35,10 @@ def markdown(facts: Facts, changed: Difference) -> str:
 def _sections(facts: Facts, changed: Difference) -> Iterator[list[str]]:
     yield _figures(facts, changed)
     if changed.machines is not None:
-        yield [f"Latency before: {code(changed.machines[0])}. Latency now: {code(changed.machines[1])}.", ""]
+        before, now = (code(one, cell=False) for one in changed.machines)
+        yield [f"Latency before: {before}. Latency now: {now}.", ""]
     elif facts.run is not None:
-        yield [f"Latency on {code(machine(facts.run))}.", ""]
+        yield [f"Latency on {code(machine(facts.run), cell=False)}.", ""]
     if changed.notes:
         yield [f"> **Note:** {prose(note)}\n" for note in changed.notes]
     yield from _misses(facts)
@@ -53,8 +54,8 @@ def _figures(facts: Facts, changed: Difference) -> list[str]:
     told = [(row, row.told) for row in changed.figures]
     if changed.before is None:
         rows = [[code(row.what), after] for row, (_, after, _) in told]
-        return [*table(["figure", code(facts.subject.ref)], rows, [1]), "No release to compare with.", ""]
-    headings = ["figure", code(changed.before), code(facts.subject.ref), "difference", ""]
+        return [*table(["figure", code(changed.headings[1])], rows, [1]), "No release to compare with.", ""]
+    headings = ["figure", *map(code, changed.headings), "difference", ""]
     return table(
         headings,
         ([code(row.what), *texts, f"**{row.verdict}**" if row.verdict else ""] for row, texts in told),
@@ -64,7 +65,7 @@ def _figures(facts: Facts, changed: Difference) -> list[str]:
 
 def _misses(facts: Facts) -> Iterator[list[str]]:
     if facts.misses:
-        lines = [f"- {code(miss, 400)}" for miss in facts.misses[:MOST_MISSES]]
+        lines = [f"- {code(miss, 400, cell=False)}" for miss in facts.misses[:MOST_MISSES]]
         yield ["### Budgets that are missed", "", *lines, ""]
     rows = budgets(facts)
     if rows:
@@ -79,15 +80,15 @@ def _manifest(changed: Difference) -> list[str]:
         return ["The manifests say the same, but for name and version.", ""]
     rows = [[code(row.what), *(code(told, words.LONGEST_VALUE) for told in row.told)] for row in changed.manifest]
     more = [f"And {len(rows) - MOST_CHANGES} more.", ""] if len(rows) > MOST_CHANGES else []
-    return ["### Manifest", "", *table(["key", "before", "now"], rows[:MOST_CHANGES]), *more]
+    return ["### Manifest", "", *table(["key", *map(code, changed.headings)], rows[:MOST_CHANGES]), *more]
 
 
 def _origins(changed: Difference) -> Iterator[list[str]]:
     if changed.origins:
         rows = ([code(row.what), *(code(told) for told in row.told)] for row in changed.origins[:MOST_CHANGES])
-        yield ["### Toolchains and data", "", *table(["what", "before", "now"], rows)]
+        yield ["### Toolchains and data", "", *table(["what", *map(code, changed.headings)], rows)]
     if changed.steps is not None:
-        names = ", ".join(code(name, 60) for name in changed.steps)
+        names = ", ".join(code(name, 60, cell=False) for name in changed.steps)
         yield [f"Steps with other inputs or other code: {names}." if names else "Every step is the same one.", ""]
 
 

@@ -26,13 +26,14 @@ def line(text: str, most: int = 200) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
-def code(text: str, most: int = 200) -> str:
-    """``text`` as a code span that may stand in a table; a dash for nothing."""
+def code(text: str, most: int = 200, *, cell: bool = True) -> str:
+    """``text`` as a code span, in a ``cell`` of a table or elsewhere; a dash for nothing."""
     shown = line(text, most)
     if not shown:
         return "–"
     # A backslash before a pipe would hide it from the table, or the one that hides the pipe.
-    shown = shown.replace("\\|", "\\ |").replace("|", "\\|")
+    if cell:
+        shown = shown.replace("\\|", "\\ |").replace("|", "\\|")
     if shown.endswith("\\"):
         shown += " "
     fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)

@@ -39,14 +39,14 @@ def compared(layout: Layout, name: str, version: str, against: str | None) -> Re
     return layout.find(against) if against is not None else last_release(layout, name, version)
 
 
-def write_report(subject: Subject, layout: Layout, other: Release | None, folder: Path) -> bool:
+def write_report(subject: Subject, layout: Layout, other: Release | None, folder: Path, *, anew: bool = False) -> bool:
     """Writes the report of ``subject`` against ``other`` of ``layout`` into ``folder``, and says whether it had to.
 
-    What is there of the same content stays, and nothing is read for it. IntegrityError if a document of one of the two
-    cannot be read.
+    What is there of the same content stays, and nothing is read for it, unless it is wanted ``anew``. IntegrityError
+    if a document of one of the two cannot be read.
     """
     stamp = hex_of(digest_json([FORMAT, subject.identity, other.digest if other is not None else None]))
-    if _is_there(folder, stamp):
+    if not anew and _is_there(folder, stamp):
         return False
     # Charts and templates take a while to load, which a build with nothing to do need not wait for.
     from builder.report.card import card

@@ -45,9 +45,7 @@ def check_harmless(text: str) -> None:
 
 def test_what_changed_comes_first() -> None:
     text = made(subject(), subject(version="1.0.0", value=0.8, manifest=manifest(train={"steps": 100})))
-    assert text.startswith(
-        "## shapes 1.1.0\n\nReleased.\n\n| figure | `shapes@1.0.0` | `shapes@1.1.0` | difference |  |\n"
-    )
+    assert text.startswith("## shapes 1.1.0\n\nReleased.\n\n| figure | `1.0.0` | `1.1.0` | difference |  |\n")
     assert "| `mAP` | 0.800 | 0.900 | +0.100 | **better** |" in text
     assert "| `train.steps` | `100` | `800` |" in text
     check_harmless(text)
