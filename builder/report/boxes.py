@@ -131,14 +131,14 @@ class Gallery:
     def _rectangle(self, one: Annotated_, text: str, height: float) -> Rectangle:
         top, left, bottom, right = (min(1.0, max(0.0, side)) for side in one.box)
         x, y = left * WIDE, top * height
-        above = y >= 20
+        above = y >= 30  # there is room for a label, also in the larger letters of small screens
         return Rectangle(
             x=round(x, 1),
             y=round(y, 1),
             width=round(max(0.0, right - left) * WIDE, 1),
             height=round(max(0.0, bottom - top) * height, 1),
             text=text,
-            text_y=round(y - 5 if above else y + 16, 1),
+            text_y=round(y - 5 if above else y + 24, 1),
             colour=max(0, one.class_) % COLOURS + 1,
         )
 

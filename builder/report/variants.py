@@ -10,6 +10,7 @@ from typing import Any
 
 from builder.manifest.family import Family
 from builder.release.produce import Made
+from builder.report.markdown_text import code
 from builder.report.pareto import Point, draw, frontier
 
 
@@ -65,13 +66,13 @@ def _markdown(family: Family, rows: Sequence[_Row], best: Sequence[Point]) -> st
     lines = [
         f"# Variants of {family.name} {family.version}",
         "",
-        "| variant | size | mAP | mAP@0.5 | latency | not beaten | released |",
+        "| variant | size | mAP | `mAP@0.5` | latency | not beaten | released |",
         "|---|--:|--:|--:|--:|:-:|:-:|",
     ]
     for row in rows:
         figures, point = row.made.candidate.figures, row.point
         cells = [
-            point.label,
+            code(point.label),
             f"{point.size_mb:.3f} MB",
             f"{point.map:.3f}",
             f"{figures.released['map50']:.3f}",
@@ -82,7 +83,7 @@ def _markdown(family: Family, rows: Sequence[_Row], best: Sequence[Point]) -> st
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
-        f"Latency on {cpu}. Not beaten: no other variant is at least as small, as fast and as good,",
+        f"Latency on {code(cpu, cell=False)}. Not beaten: no other variant is at least as small, as fast and as good,",
         "and better in one of the three.",
         "",
     ]
