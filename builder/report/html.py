@@ -68,7 +68,8 @@ def page(facts: Facts, changed: Difference, stamp: str) -> str:
 def state(facts: Facts) -> tuple[str, str]:
     """(a class of the style, a sentence): what became of the build."""
     if facts.subject.canary:
-        return "soft", "A canary: the whole chain on a tiny share of the data. Its figures say nothing of the model."
+        said = "A canary: the whole chain on a tiny share of the data. Its accuracy says nothing of the model."
+        return ("bad", f"{said} It misses its budgets.") if facts.misses else ("soft", said)
     if facts.released:
         return ("good", "Released.") if not facts.misses else ("bad", "Released, though it misses budgets.")
     if facts.misses:

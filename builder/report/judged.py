@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builder.report import words
@@ -15,8 +15,8 @@ _MISSED, _KEPT, _UNJUDGED = "missed", "kept", "not judged"
 
 @dataclass(frozen=True)
 class Budget:
-    """``state`` is one of kept, missed, not judged (the budget is of the other kinds of quantization, or the figure is
-    not there)."""
+    """``state`` is one of kept, missed, not judged: the budget is of the other kinds of quantization, it says nothing
+    of a canary, or the figure is not there."""
 
     name: str
     allowed: str
@@ -33,7 +33,9 @@ def budgets(facts: Facts) -> list[Budget]:
     rows = list(_rows(limits if isinstance(limits, Mapping) else {}, metrics, facts))
     constant = metrics.degenerate.constant_answer
     said = metrics.degenerate.reason or ("yes" if constant else "no")
-    return [*rows, Budget("constant answer", "answers must differ from picture to picture", said, _state(constant))]
+    rows.append(Budget("constant answer", "answers must differ from picture to picture", said, _state(constant)))
+    unjudged = facts.subject.unjudged
+    return [replace(row, state=_UNJUDGED) if row.name in unjudged else row for row in rows]
 
 
 def _rows(limits: Mapping[str, Any], metrics: Metrics, facts: Facts) -> Iterator[Budget]:

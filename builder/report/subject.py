@@ -28,7 +28,8 @@ class Subject:
     ``files``: title -> (digest, bytes); ``read`` gives the bytes of one of them, checked. ``manifest`` is the manifest
     as plain data, None if it is not known, ``plan`` the digest of the plan, ``order`` the names of its steps. ``run``
     is run.json. ``misses``: budgets that were missed, a line each, None if nobody judged it yet. ``cached``: the steps
-    that this build took from the store, None if that is not known. A ``canary`` says that the chain works, no more.
+    that this build took from the store, None if that is not known. A ``canary`` says that the chain works, no more;
+    ``unjudged`` are the budgets that say nothing of it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Subject:
     misses: tuple[str, ...] | None = None
     cached: frozenset[str] | None = None
     canary: bool = False
+    unjudged: frozenset[str] = frozenset()
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -165,6 +165,14 @@ def test_budgets_with_what_was_measured() -> None:
     ]
 
 
+def test_a_canary_is_not_judged_by_what_it_learnt() -> None:
+    tight = manifest(verify={"min_map50": 0.95, "max_size": 1})
+    unjudged = frozenset({"min_map50", "constant answer"})
+    one = subject(manifest=tight, canary=True, digest=None, misses=("max_size: too large",), unjudged=unjudged)
+    rows = {row.name: row.state for row in budgets(facts_of(one))}
+    assert rows == {"min_map50": "not judged", "max_size": "missed", "constant answer": "not judged"}
+
+
 def test_a_release_of_a_layout_has_a_report_and_an_equal_one_stays(tmp_path: Path) -> None:
     small = release(tmp_path / "one")
     made = of_release(small.layout, small.release)
