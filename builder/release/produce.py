@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.build import build
 from builder.engine.base import Emit, Engine
@@ -20,17 +21,25 @@ from builder.release.figures import figures_of
 from builder.release.layout import Layout
 from builder.release.make import Built, Signer, lay_out_training, make_release, pull
 from builder.resources import docker_folder
+from builder.store.base import StepResult
 from builder.store.disk import DiskStore
+
+if TYPE_CHECKING:
+    from builder.release.canary import Trial
 
 
 @dataclass(frozen=True)
 class Made:
-    """What became of a variant; ``built`` is None if it was not released, else its files lie in ``folder``."""
+    """What became of a variant; ``built`` is None if it was not released, else its files lie in ``folder``.
+
+    ``trial``: of a canary, which is never released, what it is of and what was judged; its files lie there, too.
+    """
 
     variant: Variant
     candidate: select.Candidate
     built: Built | None
     folder: Path
+    trial: Trial | None = None
 
 
 def produce(
@@ -54,10 +63,9 @@ def produce(
     """
     _check_new(layout, family, plans)
     finished, started = [], datetime.datetime.now(datetime.UTC)
-    for number, (variant, plan) in enumerate(zip(family.variants, plans, strict=True), 1):
-        if len(plans) > 1:
-            emit("message", {"text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
-        results = build(plan, code=code, sources=sources, store=store, engine=engine, emit=emit)
+    for variant, plan, results in built_variants(
+        family.variants, plans, code, sources=sources, store=store, engine=engine, emit=emit
+    ):
         figures = figures_of(results, store)
         misses = budgets.misses(variant.manifest.verify, figures.metrics, figures.latency)
         finished.append((variant, plan, results, select.Candidate(variant.manifest.name, figures, misses)))
@@ -77,6 +85,23 @@ def produce(
             lay_out_training(results, store, folder / "training")
         made.append(Made(variant, candidate, built, folder))
     return made
+
+
+def built_variants(
+    variants: Sequence[Variant],
+    plans: Sequence[Plan],
+    code: StepCode,
+    *,
+    sources: Callable[[str], Path],
+    store: DiskStore,
+    engine: Callable[[], Engine],
+    emit: Emit,
+) -> Iterator[tuple[Variant, Plan, dict[str, StepResult]]]:
+    """Each variant with its plan and the results of its steps, one after the other; errors as for ``build``."""
+    for number, (variant, plan) in enumerate(zip(variants, plans, strict=True), 1):
+        if len(plans) > 1:
+            emit("message", {"text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
+        yield variant, plan, build(plan, code=code, sources=sources, store=store, engine=engine, emit=emit)
 
 
 def _check_new(layout: Layout, family: Family, plans: tuple[Plan, ...]) -> None:
