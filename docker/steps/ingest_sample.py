@@ -72,21 +72,22 @@ def judge(read, splits, boxes, settings):
 
     As ``ingest.judge``. That classes are in both halves is judged by all annotations, not by the sample's ``boxes``.
     """
-    ingest.judge(read.found, splits, boxes if read.boxes is None else read.boxes, settings)
-    if read.lone:
-        raise contract.Failure(
-            "dataset-class-without-box",
-            "only one picture has %s: training and evaluation cannot both have it" % ", ".join(read.lone),
-            "remove the class, or add pictures of it",
-        )
     limit = settings.get("max_rejected", 0.0)
-    if len(read.spoilt) > limit * read.opened + 3 * math.sqrt(limit * (1 - limit) * read.opened):
+    allowed = len(read.found.rejected) <= limit * read.found.total
+    if allowed and len(read.spoilt) > limit * read.opened + 3 * math.sqrt(limit * (1 - limit) * read.opened):
         first = read.spoilt[0]
         raise contract.Failure(
             "dataset-rejected",
             "%d of the %d pictures that were opened rejected, which the share of %g allowed does not explain; "
             "first: %s: %s" % (len(read.spoilt), read.opened, limit, first["file"], first["reason"]),
             "correct or remove the pictures named above, or raise dataset.max_rejected",
+        )
+    ingest.judge(read.found, splits, boxes if read.boxes is None else read.boxes, settings)
+    if read.lone:
+        raise contract.Failure(
+            "dataset-class-without-box",
+            "only one picture has %s: training and evaluation cannot both have it" % ", ".join(read.lone),
+            "remove the class, or add pictures of it",
         )
 
 
