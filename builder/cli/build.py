@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,6 +40,10 @@ def build(
     check: Annotated[
         bool, typer.Option("--check", help="Then run every step a second time, and say how far bytes are the same.")
     ] = False,
+    canary: Annotated[
+        bool,
+        typer.Option("--canary", help="Run the whole chain on a tiny share of the data, in minutes. Releases nothing."),
+    ] = False,
     progress: Progress = "auto",
     as_json: Json = False,
 ) -> None:
@@ -47,6 +52,7 @@ def build(
     A manifest with variants builds them all, sharing what they have in common, and compares them. With --check the
     steps of each release run again on the same inputs, without cache; what came of it is attached to the release.
     A report of each, also of what is not released, lies in its folder under --out: report.html, report.md, card.md.
+    With --canary wrong labels, shapes, converters and sizes are found before hours of training.
 
     Example: tinsmith build manifests/raccoon-025.yaml --source raccoon=../raccoon_dataset
     """
@@ -59,7 +65,9 @@ def build(
     from builder.rebuild.check import SecondBuild
     from builder.rebuild.check import judge as judge_check
     from builder.rebuild.record import attach_record
+    from builder.release.canary import planned_canaries, try_canaries
     from builder.release.layout import Layout
+    from builder.release.make import Signer
     from builder.release.produce import produce
     from builder.release.select import judge
     from builder.release.weights import release_files
@@ -68,33 +76,44 @@ def build(
     from builder.settings import cache_folder
     from builder.store.disk import DiskStore
 
-    layout, opened, signing = Layout(releases), DiskStore(store), signer(key)
+    if canary:
+        _alone("--check" if check else "--key" if key != os.environ.get("TINSMITH_KEY") else None)
+    layout, opened = Layout(releases), DiskStore(store)
+    signing = Signer() if canary else signer(key)
     planned = list(load_planned(manifests))
     local = source_paths(source, [item.family for item in planned])
+    trials = [planned_canaries(item.family, item.lock, item.code) if canary else [] for item in planned]
     layout.releases()  # what is wrong with them is better known before an hour of training
     if against is not None:
         layout.find(against)
     families, checks = [], []
     with reporter(progress) as emit:
         chosen = functools.cache(lambda: _engine(engine))
-        for item in planned:
+        for item, tried in zip(planned, trials, strict=True):
+            to_do = [(one.manifest, plan) for one, plan in tried or zip(item.family.variants, item.plans, strict=True)]
             emit("plan", announced(
-                item.family.name, item.family.version, item.family.manifests, item.plans,
+                item.family.name, item.family.version, to_do,
                 cached=lambda key: opened.lookup(key) is not None,
             ))  # fmt: skip
-        for item in planned:
+        for item, tried in zip(planned, trials, strict=True):
             sources = source_opener(
                 item.family.manifests[0], item.lock, item.path, local, cache_folder(), emit,
                 lambda locked: release_files(locked, releases, cache_folder()), opened.write_bytes,
                 known=lambda digest: opened.read(Digest(digest)) if opened.has(Digest(digest)) else None,
             )  # fmt: skip
-            made = produce(
-                item.family, item.lock, item.plans, item.code,
-                sources=sources, store=opened, engine=chosen, layout=layout, out=out, signer=signing,
-                emit=emit,
-            )  # fmt: skip
+            if tried:
+                made = try_canaries(
+                    item.family, tried, item.code,
+                    sources=sources, store=opened, engine=chosen, out=out, emit=emit,
+                )  # fmt: skip
+            else:
+                made = produce(
+                    item.family, item.lock, item.plans, item.code,
+                    sources=sources, store=opened, engine=chosen, layout=layout, out=out, signer=signing,
+                    emit=emit,
+                )  # fmt: skip
             write_reports(made, layout, opened, against)
-            comparison = write_comparison(item.family, made, out) if len(made) > 1 else None
+            comparison = write_comparison(item.family, made, out) if len(made) > 1 and not canary else None
             families.append(Produced(item.family, made, comparison))
             if check:
                 again = SecondBuild(item.code, sources=sources, store=opened, engine=chosen, emit=emit)
@@ -109,7 +128,8 @@ def build(
         reached = f"tier {checked.tier}" if checked.tier else "no tier"
         print(f"{release.ref} built twice: {reached} reached", file=sys.stderr if as_json else sys.stdout)
     for produced in families:
-        judge(produced.family.select, [item.candidate for item in produced.made])
+        outcome = "canary" if canary else "not released"
+        judge(produced.family.select, [item.candidate for item in produced.made], outcome)
     for release, checked in checks:
         judge_check(checked, release.ref)
 
@@ -119,3 +139,11 @@ def _engine(name: str) -> Engine:
     from builder.engine.select import choose
 
     return choose(name)
+
+
+def _alone(other: str | None) -> None:
+    """UsageError if ``other`` is given with --canary. A key that the environment has for real builds is passed over."""
+    from builder.errors import UsageError
+
+    if other is not None:
+        raise UsageError(f"--canary and {other} do not go together", help="a canary is never released, nor signed")

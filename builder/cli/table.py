@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from builder.manifest.family import Family
+from builder.predict.manifest import in_words
+from builder.predict.manifest import predicted as predicted_of
+from builder.release.canary import Trial
 from builder.release.produce import Made
 from builder.report.write import PAGE
 
@@ -40,9 +43,7 @@ def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
         table.add_row(
             f"{manifest.name}@{manifest.version}",
             f"{figures.metrics['size'] / 1e6:.3f} MB",
-            f"{figures.released['map']:.3f}",
-            f"{figures.released['map50']:.3f}",
-            f"{figures.metrics['constant_baseline']['map50']:.3f}",
+            *_scores(item),
             f"{figures.latency['latency_ms']['median']:.1f} ms",
             _state(item),
         )
@@ -51,7 +52,9 @@ def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
     console.print(table)
     for produced in families:
         for item in produced.made:
-            if item.built is not None:
+            if item.trial is not None:
+                _print_trial(console, item, item.trial)
+            elif item.built is not None:
                 _print_files(console, item, brief=len(produced.made) > 1)
         for item in produced.made:
             console.print(f"  report  {item.folder / PAGE}", markup=False, soft_wrap=True)
@@ -59,7 +62,18 @@ def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
             console.print(f"\nvariants compared  {produced.comparison}", markup=False, soft_wrap=True)
 
 
+def _scores(item: Made) -> tuple[str, str, str]:
+    """mAP, mAP@0.5 and that of a constant box; of a canary they mean nothing."""
+    if item.trial is not None:
+        return "-", "-", "-"
+    figures = item.candidate.figures
+    baseline = figures.metrics["constant_baseline"]["map50"]
+    return f"{figures.released['map']:.3f}", f"{figures.released['map50']:.3f}", f"{baseline:.3f}"
+
+
 def _state(item: Made) -> str:
+    if item.trial is not None:
+        return "canary: misses its budgets" if item.candidate.misses else "canary: all that was judged holds"
     if item.built is not None:
         return "released" if item.built.new else "released before, the same bytes"
     return "misses its budgets" if item.candidate.misses else "not selected"
@@ -78,6 +92,24 @@ def _print_files(console: Any, item: Made, *, brief: bool) -> None:
     console.print(f"  picture {item.folder / 'detections.png'}", markup=False, soft_wrap=True)
 
 
+def _print_trial(console: Any, item: Made, trial: Trial) -> None:
+    measured, predicted, sample = item.candidate.figures.metrics["size"], trial.predicted_bytes, trial.sample
+    difference = 100 * (measured - predicted) / predicted
+    lines = [
+        f"\ncanary of {trial.of.name}@{trial.of.version}: not released",
+        f"  judged      {', '.join(trial.judged)}",
+        f"  not judged  {', '.join(trial.not_judged)}: the model has learnt nothing yet",
+        f"  data        annotations of all {sample['total']:,} pictures; {sample['train']:,} trained on, "
+        f"{sample['eval']:,} evaluated, {sample['not_opened']:,} not opened",
+        f"  size        {measured:,} bytes, {difference:+.1f} % of the {predicted:,} predicted",
+        *([f"  init        {100 * trial.covered:.1f} % of the parameters"] if trial.covered is not None else []),
+        f"  whole build {in_words(predicted_of(trial.of))}",
+        f"  files       {item.folder}",
+    ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
 def _document(item: Made) -> dict[str, object]:
     manifest, figures, built = item.variant.manifest, item.candidate.figures, item.built
     document: dict[str, object] = {
@@ -89,6 +121,17 @@ def _document(item: Made) -> dict[str, object]:
         "latency": figures.latency,
         "report": str(item.folder / PAGE),
     }
+    if item.trial is not None:
+        trial = item.trial
+        document["canary"] = {
+            "of": f"{trial.of.name}@{trial.of.version}",
+            "judged": list(trial.judged),
+            "not_judged": list(trial.not_judged),
+            "sample": dict(trial.sample),
+            "covered": trial.covered,
+            "predicted": predicted_of(trial.of),
+            "files": str(item.folder),
+        }
     if built is not None:
         model = built.release.files["model.tflite"]
         document |= {

@@ -12,20 +12,20 @@ from builder.predict.manifest import predicted
 
 
 def announced(
-    name: str, version: str, manifests: Sequence[Manifest], plans: Sequence[Plan], cached: Callable[[Digest], bool]
+    name: str, version: str, variants: Sequence[tuple[Manifest, Plan]], cached: Callable[[Digest], bool]
 ) -> dict[str, Any]:
-    """The event ``plan`` of docs/progress.md for a manifest file whose variants have these ``plans``, in their order.
+    """The event ``plan`` of docs/progress.md for a manifest file with these ``variants``, in their order.
 
     ``cached`` says whether the result of a key is there. Only trainings that have to run are predicted.
     """
     steps: dict[Digest, dict[str, Any]] = {}
-    for manifest, plan in zip(manifests, plans, strict=True):
+    for manifest, plan in variants:
         for step in plan.steps:
             if step.key not in steps:
                 steps[step.key] = _described(step, manifest, cached(step.key))
             steps[step.key]["variants"].append(plan.name)
-    variants = [plan.name for plan in plans]
-    return {"name": name, "version": version, "variants": variants, "steps": list(steps.values())}
+    names = [plan.name for _, plan in variants]
+    return {"name": name, "version": version, "variants": names, "steps": list(steps.values())}
 
 
 def _described(step: Step, manifest: Manifest, cached: bool) -> dict[str, Any]:

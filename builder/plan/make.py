@@ -40,15 +40,16 @@ class _Recipe:
     any_threads: bool = False
 
 
-def make_plan(manifest: Manifest, lock: Lock, code: StepCode) -> Plan:
+def make_plan(manifest: Manifest, lock: Lock, code: StepCode, sample: Mapping[str, int] | None = None) -> Plan:
     """The steps that build ``manifest`` as locked, each with its key.
 
-    Raises ValueError where the lock lacks a toolchain; ``builder.lock`` refuses such locks beforehand.
+    With a ``sample`` (see ``plan.canary``) ingest takes no more than that of the data. Raises ValueError where the lock
+    lacks a toolchain; ``builder.lock`` refuses such locks beforehand.
     """
     modules = code if isinstance(code, Modules) else Modules(code)
     toolchains = {name: lock.toolchain(name) for name in (manifest.toolchain.name, LITERT)}
     steps: dict[str, Step] = {}
-    for recipe in _recipes(manifest, lock):
+    for recipe in _recipes(manifest, lock, sample):
         inputs = [StepInput(name, step=step) for name, step in recipe.needs.items()]
         inputs += [StepInput(name, source=digest) for name, digest in recipe.sources.items()]
         inputs.sort(key=lambda item: item.name)
@@ -58,7 +59,7 @@ def make_plan(manifest: Manifest, lock: Lock, code: StepCode) -> Plan:
     return Plan(manifest.name, manifest.version, ordered, "package", digest)
 
 
-def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
+def _recipes(manifest: Manifest, lock: Lock, sample: Mapping[str, int] | None) -> list[_Recipe]:
     whole = manifest.model_dump(mode="json")
     model, tf1, quantization = whole["model"], manifest.toolchain.name, whole["quantization"]
     aware = quantization["type"] == "uint8-qat"
@@ -72,7 +73,7 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
     quantized = {**common, "quantization": quantization}
     # The float network is trained and exported the same way whatever becomes of it, so that variants share the steps.
     recipes = [
-        _Recipe("ingest", tf1, {"dataset": _without(whole["dataset"], "source")}, {}, _named("source", lock.dataset)),
+        _ingest(tf1, {"dataset": _without(whole["dataset"], "source")}, _named("source", lock.dataset), sample),
         _Recipe(
             "train",
             tf1,
@@ -129,6 +130,15 @@ def _recipes(manifest: Manifest, lock: Lock) -> list[_Recipe]:
             {"converted": "embed", "graph": "export", "verified": "verify", "data": "ingest", **trained},
         ),
     ]
+
+
+def _ingest(
+    toolchain: str, params: Mapping[str, Any], sources: Mapping[str, str], sample: Mapping[str, int] | None
+) -> _Recipe:
+    """A sample has a module of its own, so that it is in no way part of an ordinary build's keys."""
+    if sample is None:
+        return _Recipe("ingest", toolchain, params, {}, sources)
+    return _Recipe("ingest", toolchain, {**params, "sample": dict(sample)}, {}, sources, module="ingest_sample")
 
 
 def _init(manifest: Manifest) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def rebuild(
     folders = {item.source: sources(item.source) for step in needed for item in step.inputs if item.source is not None}
     again = replace(plan, steps=needed)
     emit("plan", announced(
-        plan.name, plan.version, [recipe.manifest], [again], cached=lambda key: store.lookup(key) is not None
+        plan.name, plan.version, [(recipe.manifest, again)], cached=lambda key: store.lookup(key) is not None
     ))  # fmt: skip
     results = build(
         again,

@@ -38,6 +38,12 @@ def misses(budgets: Verify, metrics: Mapping[str, Any], latency: Mapping[str, An
                 found.append(
                     f"max_map_drop: {name} is {drop:.4f} mAP below the frozen graph, {budgets.max_map_drop} allowed"
                 )
+    return found + of_any_weights(budgets, metrics, latency)
+
+
+def of_any_weights(budgets: Verify, metrics: Mapping[str, Any], latency: Mapping[str, Any]) -> list[str]:
+    """One line for each missed budget of size and time, which hardly depend on what the model has learnt."""
+    found = []
     size = metrics["size"]
     if budgets.max_size is not None and size > budgets.max_size:
         found.append(f"max_size: {size:,} bytes, {size - budgets.max_size:,} over {budgets.max_size:,}")

@@ -73,10 +73,7 @@ def make_release(
     recipe = recipe_files(manifest, lock, plan, code, docker, _listings(lock, sources, store))
     files = files_of(lock, plan, recipe, results, store)
     release, new = layout.add(manifest.name, manifest.version, files, said_of(manifest, plan))
-    run: Mapping[str, Any] = {
-        "latency": figures.latency,
-        "steps": {name: {"key": result.key, **result.run} for name, result in results.items()},
-    }
+    run = run_facts(results, figures)
     if new:
         facts = canonical_json(run)
         layout.attach(release, RUN_TYPE, RUN_FILE, facts)
@@ -93,6 +90,12 @@ def make_release(
     else:
         run = read_run(layout, release) or run
     return Built(release, new, figures.metrics, run)
+
+
+def run_facts(results: Mapping[str, StepResult], figures: Figures) -> Mapping[str, Any]:
+    """What run.json says: latency, and key, engine, isolation and seconds of every step."""
+    steps = {name: {"key": result.key, **result.run} for name, result in results.items()}
+    return {"latency": figures.latency, "steps": steps}
 
 
 def files_of(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builder.build import build
 from builder.engine.base import Emit, Engine
@@ -24,12 +24,16 @@ from builder.resources import docker_folder
 from builder.store.base import StepResult
 from builder.store.disk import DiskStore
 
+if TYPE_CHECKING:
+    from builder.release.canary import Trial
+
 
 @dataclass(frozen=True)
 class Made:
     """What became of a variant; ``built`` is None if it was not released, else its files lie in ``folder``.
 
     ``results``: those of the steps of ``plan``, by name; ``cached``: the steps whose results were there before.
+    ``trial``: of a canary, which is never released, what it is of and what was judged; its files lie there, too.
     """
 
     variant: Variant
@@ -39,6 +43,7 @@ class Made:
     plan: Plan
     results: Mapping[str, StepResult]
     cached: frozenset[str]
+    trial: Trial | None = None
 
 
 def produce(
@@ -62,11 +67,9 @@ def produce(
     """
     _check_new(layout, family, plans)
     finished, started = [], datetime.datetime.now(datetime.UTC)
-    for number, (variant, plan) in enumerate(zip(family.variants, plans, strict=True), 1):
-        if len(plans) > 1:
-            emit("message", {"step": "", "text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
-        cached: set[str] = set()
-        results = build(plan, code=code, sources=sources, store=store, engine=engine, emit=_noting(cached, emit))
+    for variant, plan, results, cached in built_variants(
+        family.variants, plans, code, sources=sources, store=store, engine=engine, emit=emit
+    ):
         figures = figures_of(results, store)
         misses = budgets.misses(variant.manifest.verify, figures.metrics, figures.latency)
         finished.append((variant, plan, results, cached, select.Candidate(variant.manifest.name, figures, misses)))
@@ -86,6 +89,26 @@ def produce(
             lay_out_training(results, store, folder / "training")
         made.append(Made(variant, candidate, built, folder, plan, results, frozenset(cached)))
     return made
+
+
+def built_variants(
+    variants: Sequence[Variant],
+    plans: Sequence[Plan],
+    code: StepCode,
+    *,
+    sources: Callable[[str], Path],
+    store: DiskStore,
+    engine: Callable[[], Engine],
+    emit: Emit,
+) -> Iterator[tuple[Variant, Plan, dict[str, StepResult], frozenset[str]]]:
+    """Each variant with its plan, the results of its steps and the names of those that were there before, one after the
+    other; errors as for ``build``."""
+    for number, (variant, plan) in enumerate(zip(variants, plans, strict=True), 1):
+        if len(plans) > 1:
+            emit("message", {"step": "", "text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
+        cached: set[str] = set()
+        results = build(plan, code=code, sources=sources, store=store, engine=engine, emit=_noting(cached, emit))
+        yield variant, plan, results, frozenset(cached)
 
 
 def _noting(cached: set[str], emit: Emit) -> Emit:

@@ -38,8 +38,11 @@ def released(select: Select | None, candidates: Sequence[Candidate]) -> list[boo
     return [index == best for index in range(len(candidates))]
 
 
-def judge(select: Select | None, candidates: Sequence[Candidate]) -> None:
-    """BudgetExceeded (exit 5) naming every miss: of any candidate, or with ``select`` only if all miss something."""
+def judge(select: Select | None, candidates: Sequence[Candidate], outcome: str = "not released") -> None:
+    """BudgetExceeded (exit 5) naming every miss: of any candidate, or with ``select`` only if all miss something.
+
+    ``outcome`` is what becomes of them.
+    """
     missing = [candidate for candidate in candidates if candidate.misses]
     if not missing or (select is not None and len(missing) < len(candidates)):
         return
@@ -51,4 +54,4 @@ def judge(select: Select | None, candidates: Sequence[Candidate]) -> None:
     help = "train longer or change the model, or change the budgets under 'verify'"
     if len(candidates) > 1 and select is None:
         help += "; 'select: budgets' releases the variants that meet them and passes over the others"
-    raise BudgetExceeded("not released, verification failed:\n  " + "\n  ".join(lines), help=help)
+    raise BudgetExceeded(f"{outcome}, verification failed:\n  " + "\n  ".join(lines), help=help)

@@ -11,7 +11,7 @@ from builder.errors import IntegrityError
 from builder.release.contents import RECIPE
 from builder.release.document import MANIFEST, PLAN
 from builder.release.layout import Layout
-from builder.release.make import read_run
+from builder.release.make import read_run, run_facts
 from builder.release.produce import Made
 from builder.release.recipe import LARGEST_RECIPE, files_of_tar
 from builder.release.release import Release
@@ -61,7 +61,8 @@ class Subject:
 
 def of_made(made: Made, layout: Layout, store: Store) -> Subject:
     """The subject of a build of this process, released or not."""
-    manifest, plan, results = made.variant.manifest, made.plan, made.results
+    trial, plan, results = made.trial, made.plan, made.results
+    manifest = made.variant.manifest if trial is None else trial.of
     common: dict[str, Any] = {
         "name": manifest.name,
         "version": manifest.version,
@@ -70,6 +71,8 @@ def of_made(made: Made, layout: Layout, store: Store) -> Subject:
         "order": tuple(step.name for step in plan.steps),
         "misses": tuple(made.candidate.misses),
         "cached": made.cached,
+        "canary": trial is not None,
+        "unjudged": frozenset(trial.not_judged if trial is not None else ()),
     }
     if made.built is not None:
         release = made.built.release
@@ -78,11 +81,10 @@ def of_made(made: Made, layout: Layout, store: Store) -> Subject:
             run=made.built.run, annotations=release.annotations, **common,
         )  # fmt: skip
     files = {item.path: (item.digest, item.size) for item in results[plan.target].artifacts}
-    run = {
-        "latency": made.candidate.figures.latency,
-        "steps": {name: {"key": result.key, **result.run} for name, result in results.items()},
-    }
-    return Subject(digest=None, files=files, read=lambda title: store.read(files[title][0]), run=run, **common)
+    return Subject(
+        digest=None, files=files, read=lambda title: store.read(files[title][0]),
+        run=run_facts(results, made.candidate.figures), **common,
+    )  # fmt: skip
 
 
 def of_release(layout: Layout, release: Release) -> Subject:

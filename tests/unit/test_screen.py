@@ -190,8 +190,8 @@ def test_signs_are_those_of_the_locale(encoding: str | None, environ: dict[str, 
 
 ANYTHING: tuple[Any, ...] = (
     None, True, 0, 1, 7, 90, -3, 10**400, -(10**20), 0.5, 1e308, -1e308, float("nan"), float("inf"), "", "fast",
-    "x" * 9000, "\x1b[2J\x9b\r\n\t\u202e", "日本語の段階", "e\u0301\u0301", "\ud800", [], [1], {}, {"a": 1.5, "b": [], "\n\x1b": 2},
-    {str(number): number for number in range(5000)},
+    "x" * 9000, "\x1b[2J\x9b\r\n\t\u202e", "日本語の段階", "e\u0301\u0301", "\ud800", [], [1], {},
+    {"a": 1.5, "b": [], "\n\x1b": 2}, {str(number): number for number in range(5000)},
 )  # fmt: skip
 FIELDS = ("stage", "step", "steps", "done", "total", "unit", "images_per_second", "loss", "losses", "learning_rate",
           "eta_seconds")  # fmt: skip

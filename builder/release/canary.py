@@ -1,0 +1,137 @@
+"""Builds the canaries of a family's variants, and judges what untrained weights can show. Nothing is released."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from builder.digest import Digest
+from builder.engine.base import Emit, Engine
+from builder.lock.model import Lock
+from builder.manifest.family import Family
+from builder.manifest.model import Manifest, Verify
+from builder.plan.canary import SUFFIX, Canary, canaries
+from builder.plan.code import StepCode
+from builder.plan.step import Plan
+from builder.predict import predict
+from builder.release import budgets, parity, select
+from builder.release.figures import figures_of
+from builder.release.make import lay_out_training, run_facts
+from builder.release.produce import Made, built_variants
+from builder.store.base import StepResult, Store
+from builder.store.disk import DiskStore
+
+_BY_WEIGHTS = ("min_map50", "max_map_drop", "max_quant_drop")
+"""Budgets of what a model has learnt, of which a canary knows nothing."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was tried of the manifest ``of``, and judged.
+
+    ``files`` are those that a release would have but for its recipe, by title, in the store; ``run`` is what its
+    run.json would say. ``judged`` and ``not_judged`` name budgets and checks. ``predicted_bytes``: of the .tflite.
+    ``sample``: how many pictures there are (``total``), were trained on (``train``), evaluated (``eval``) and
+    ``not_opened``. ``covered``: share of the trained parameters that ``train.init`` gave, None without it.
+    """
+
+    of: Manifest
+    files: Mapping[str, Digest]
+    run: Mapping[str, Any]
+    judged: tuple[str, ...]
+    not_judged: tuple[str, ...]
+    predicted_bytes: int
+    sample: Mapping[str, int]
+    covered: float | None
+
+
+def planned_canaries(family: Family, lock: Lock, code: StepCode) -> list[tuple[Canary, Plan]]:
+    """A canary of each variant of ``family``, in order, with its plan."""
+    return [(canary, canary.plan(lock, code)) for canary in canaries(family.manifests)]
+
+
+def try_canaries(
+    family: Family,
+    tried: Sequence[tuple[Canary, Plan]],
+    code: StepCode,
+    *,
+    sources: Callable[[str], Path],
+    store: DiskStore,
+    engine: Callable[[], Engine],
+    out: Path,
+    emit: Emit,
+) -> list[Made]:
+    """One entry a variant, in order, each with its ``trial``; ``tried`` as ``planned_canaries`` gives them.
+
+    Files lie in ``out``/NAME-VERSION-canary, made anew. Errors as for ``build``. Of a variant only what does not depend on learning is judged.
+    """
+    plans = [plan for _, plan in tried]
+    variants = [
+        replace(variant, manifest=canary.manifest) for variant, (canary, _) in zip(family.variants, tried, strict=True)
+    ]
+    finished = built_variants(variants, plans, code, sources=sources, store=store, engine=engine, emit=emit)
+    made = []
+    for (canary, _), (variant, plan, results, cached) in zip(tried, finished, strict=True):
+        figures = figures_of(results, store)
+        certificate = _document(results, store, "verify", "certificate.json")
+        golden = _document(results, store, "verify", "golden/expected.json")
+        misses = [
+            *budgets.of_any_weights(canary.of.verify, figures.metrics, figures.latency),
+            *parity.misses(certificate, golden),
+        ]
+        files = {item.path: item.digest for item in results[plan.target].artifacts}
+        trial = Trial(
+            of=canary.of,
+            files=files,
+            run=run_facts(results, figures),
+            judged=(*_given(canary.of.verify, but=_BY_WEIGHTS), parity.CHECK),
+            not_judged=(*_given(canary.of.verify, only=_BY_WEIGHTS), "constant answer"),
+            predicted_bytes=_predicted(canary.of),
+            sample=_document(results, store, "ingest", "report.json")["sample"],
+            covered=_covered(results, store),
+        )
+        folder = out / f"{canary.of.name}-{canary.of.version}{SUFFIX}"
+        _lay_out(files, results, store, folder)
+        candidate = select.Candidate(variant.manifest.name, figures, misses)
+        made.append(Made(variant, candidate, None, folder, plan, results, cached, trial))
+    return made
+
+
+def _document(results: Mapping[str, StepResult], store: Store, step: str, path: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(store.read(results[step].artifact(path).digest))
+    return document
+
+
+def _given(verify: Verify, *, only: Sequence[str] = (), but: Sequence[str] = ()) -> list[str]:
+    """The budgets that ``verify`` sets: ``only`` those, or all ``but`` those."""
+    names = only or [name for name in type(verify).model_fields if name not in but]
+    return [name for name in names if getattr(verify, name) is not None]
+
+
+def _predicted(manifest: Manifest) -> int:
+    whole = manifest.model_dump(mode="json")
+    return predict(whole["model"], len(manifest.dataset.classes), whole["quantization"]).tflite_bytes
+
+
+def _covered(results: Mapping[str, StepResult], store: Store) -> float | None:
+    if not any(item.path == "coverage.json" for item in results["train"].artifacts):
+        return None
+    return float(_document(results, store, "train", "coverage.json")["covered"])
+
+
+def _lay_out(files: Mapping[str, Digest], results: Mapping[str, StepResult], store: Store, folder: Path) -> None:
+    """Writes ``files``, and what training and ingest said of themselves, into ``folder``, made anew."""
+    unfinished = folder.with_name(folder.name + ".part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for title, digest in files.items():
+        store.copy_to(digest, unfinished / title)
+    store.copy_to(results["ingest"].artifact("report.json").digest, unfinished / "data.json")
+    lay_out_training(results, store, unfinished / "training")
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
