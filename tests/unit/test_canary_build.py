@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from builder.engine.base import Workspace
 from builder.errors import BudgetExceeded, DatasetError, IntegrityError, InvalidManifest, StepFailed, UsageError
 from builder.lock.file import lock_path, write_lock
 from builder.manifest import loads
+from builder.plan import canary
 from builder.plan.step import Step
 from builder.release import parity
 from builder.store.disk import DiskStore
@@ -111,9 +113,9 @@ def test_json_says_canary(engine: FakeEngine, capsys: pytest.CaptureFixture[str]
     tinsmith("--json")
     (document,) = json.loads(capsys.readouterr().out)
     assert (document["release"], document["released"], document["misses"]) == ("shapes@1.0.0-canary", False, [])
-    canary = document["canary"]
-    assert (canary["of"], canary["sample"], canary["covered"]) == ("shapes@1.0.0", SAMPLE, None)
-    assert canary["predicted"]["tflite_bytes"] == pytest.approx(1_437_000, rel=0.01)
+    said = document["canary"]
+    assert (said["of"], said["sample"], said["covered"]) == ("shapes@1.0.0", SAMPLE, None)
+    assert said["predicted"]["tflite_bytes"] == pytest.approx(1_437_000, rel=0.01)
     assert "digest" not in document
 
 
@@ -268,3 +270,25 @@ def test_what_a_canary_leaves_is_as_good_as_any_step_in_the_store(engine: FakeEn
     results = [json.loads(path.read_text()) for path in Path(".tinsmith/store/results").glob("*.json")]
     assert len(results) == len(STEPS)
     assert all(store.lookup(result["key"]) is not None for result in results)
+
+
+PAGE = (small_release.ROOT / "docs" / "canary.md").read_text(encoding="utf-8")
+
+
+def masked(text: str) -> list[str]:
+    """The words of each line; figures are of the model that was built."""
+    return [re.sub(r"[+-]?\d[\d,.]*", "#", " ".join(line.split())) for line in text.splitlines() if line.strip()]
+
+
+def test_the_page_shows_what_is_printed(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    (command,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    app(command.split()[1:], standalone_mode=False)
+    assert masked(shown) == masked(capsys.readouterr().out)
+
+
+def test_the_page_has_the_numbers_of_the_code() -> None:
+    sizes = "48 for training and 24 for evaluation at most (16 and 8 for the largest"
+    assert sizes in PAGE and (canary._TRAIN_PICTURES, canary._EVAL_PICTURES) == ((16, 48), (8, 24))
+    assert f"At most {canary._STEPS[1]} steps with batches of at most {canary._BATCH[1]}" in PAGE
+    assert f"takes {canary._TUNING_STEPS[1]} steps" in PAGE
