@@ -178,7 +178,7 @@ def test_deletions_tags_and_other_branches_are_ignored(server: Server) -> None:
     assert "tinsmith" not in server.push("origin", "--tags")
     assert server.work() == []
     server.push()
-    assert "tinsmith" not in server.push("origin", ":main")
+    assert "tinsmith" not in server.push("origin", ":refs/heads/main")
     assert len(server.work()) == 1
 
 
@@ -343,7 +343,7 @@ def states(server: Server, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_a_killed_worker_leaves_its_job_to_the_next(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.push()
-    server.push("origin", ":main")
+    server.push("origin", ":refs/heads/main")
     server.push()
     assert states(server, capsys) == ["waiting", "waiting"]
     first = worker(server)
@@ -382,7 +382,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_job_as_it_was(server: Server) 
 
 def test_a_bug_ends_its_job_and_not_the_worker(server: Server) -> None:
     server.push()
-    server.push("origin", ":main")
+    server.push("origin", ":refs/heads/main")
     server.push()
     outcomes: list[Callable[[], Outcome]] = [lambda: {}["x"], lambda: Outcome(False, ("well",))]  # type: ignore[index]
     assert work(server.place, lambda *_: outcomes.pop(0)())
