@@ -390,6 +390,15 @@ def test_a_bug_ends_its_job_and_not_the_worker(server: Server) -> None:
     assert "KeyError" in server.place.log(1).read_text()
 
 
+def test_a_store_that_cannot_be_used_fails_the_job(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    server.bare.git("config", "tinsmith.store", str(tmp_path / "file"))
+    server.push()
+    (job,) = server.work()
+    assert (job.state, server.built()) == ("failed", [])
+    assert str(tmp_path / "file") in job.said[0]
+
+
 def test_a_push_is_not_held_up_by_the_worker_it_starts(tmp_path: Path) -> None:
     """The real hook, whose worker finds nothing to build it with."""
     server = Server(tmp_path, "--engine", "local")
@@ -407,11 +416,10 @@ def test_a_push_is_not_held_up_by_the_worker_it_starts(tmp_path: Path) -> None:
     while (job := queue.running(server.place)) is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert job is not None, (server.place.folder / "worker.log").read_text()
-    pids = [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline")
-            if (words := _words(path)) and words[-3:] == ["hook", "work", str(server.bare.folder)]]  # fmt: skip
-    assert len(pids) == 1
-    assert os.getsid(int(pids[0])) == int(pids[0])
-    os.kill(int(pids[0]), signal.SIGTERM)
+    pids = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline")
+            if _words(path)[-3:] == ["hook", "work", str(server.bare.folder)]]  # fmt: skip
+    (pid,) = (pid for pid in pids if os.getsid(pid) == pid)  # in a session of its own; the others are its processes
+    os.kill(pid, signal.SIGTERM)
     while queue.running(server.place) and time.monotonic() < deadline:
         time.sleep(0.05)
     (job,) = queue.jobs(server.place)
