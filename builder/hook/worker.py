@@ -45,7 +45,7 @@ def _do(place: Place, job: Job, perform: Perform) -> None:
     try:
         outcome = _performed(place, begun, perform)
     except Exception as error:
-        # A bug, or a full disk: it must not stop the jobs behind it.
+        # A bug: it must not stop the jobs behind it.
         with place.log(job.number).open("a", encoding="utf-8") as log:
             traceback.print_exc(file=log)
         outcome = Outcome(True, (f"a bug in tinsmith, see the log: {error!r}",))
@@ -62,5 +62,8 @@ def _performed(place: Place, job: Job, perform: Perform) -> Outcome:
         return Outcome(True, (error.message,))
     if settings is None:
         return Outcome(True, ("the repository has no settings for tinsmith: tinsmith hook install",))
-    with queue.alone(settings.store):
-        return perform(place, settings, job)
+    try:
+        with queue.alone(settings.store):
+            return perform(place, settings, job)
+    except OSError as error:
+        return Outcome(True, (f"{error.filename or settings.store}: {error.strerror}",))

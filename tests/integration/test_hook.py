@@ -114,8 +114,9 @@ def worker_of(place: Place) -> int:
             words = path.read_bytes().split(b"\0")[:-1]
         except OSError:
             continue
-        if words[-3:] == [b"hook", b"work", os.fsencode(place.git_dir)]:
-            return int(path.parent.name)
+        pid = int(path.parent.name)
+        if words[-3:] == [b"hook", b"work", os.fsencode(place.git_dir)] and os.getsid(pid) == pid:
+            return pid
     raise AssertionError("there is no worker")
 
 

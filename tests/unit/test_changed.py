@@ -317,7 +317,7 @@ def test_step_code_in_the_repository_is_that_of_each_side(
     shutil.copytree(docker_folder(), repository.folder / "docker")
     repository.commit("with tinsmith")
     before = repository.git("rev-parse", "HEAD")
-    for module in ("builder.changes.gather", "builder.resources"):
+    for module in ("builder.changes.gather", "builder.resources", "builder.plan.summaries"):
         monkeypatch.setattr(f"{module}.docker_folder", lambda: repository.folder / "docker")
     monkeypatch.setattr("builder.changes.gather.steps_folder", lambda: repository.folder / "docker" / "steps")
     assert changes(capsys, "--since", before) == {}
@@ -381,7 +381,7 @@ def test_steps_in_the_store_are_cached(
 
 
 def test_few_processes_however_many_files(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(40):
+    for number in range(12):
         repository.manifest(f"more-{number}")
     count = 0
     run = subprocess.run
@@ -394,7 +394,7 @@ def test_few_processes_however_many_files(repository: Repository, monkeypatch: p
     monkeypatch.setattr(subprocess, "run", counted)
     found = git.find(repository.folder)
     asked = compared(found, ["manifests"], git.commit(found, "HEAD"))
-    assert (len(asked.changes), asked.unchanged) == (40, 3)
+    assert (len(asked.changes), asked.unchanged) == (12, 3)
     assert count <= 6
 
 

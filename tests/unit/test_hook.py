@@ -178,7 +178,7 @@ def test_deletions_tags_and_other_branches_are_ignored(server: Server) -> None:
     assert "tinsmith" not in server.push("origin", "--tags")
     assert server.work() == []
     server.push()
-    assert "tinsmith" not in server.push("origin", ":main")
+    assert "tinsmith" not in server.push("origin", ":refs/heads/main")
     assert len(server.work()) == 1
 
 
@@ -343,7 +343,7 @@ def states(server: Server, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_a_killed_worker_leaves_its_job_to_the_next(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.push()
-    server.push("origin", ":main")
+    server.push("origin", ":refs/heads/main")
     server.push()
     assert states(server, capsys) == ["waiting", "waiting"]
     first = worker(server)
@@ -382,12 +382,21 @@ def test_a_worker_that_is_told_to_stop_leaves_the_job_as_it_was(server: Server) 
 
 def test_a_bug_ends_its_job_and_not_the_worker(server: Server) -> None:
     server.push()
-    server.push("origin", ":main")
+    server.push("origin", ":refs/heads/main")
     server.push()
     outcomes: list[Callable[[], Outcome]] = [lambda: {}["x"], lambda: Outcome(False, ("well",))]  # type: ignore[index]
     assert work(server.place, lambda *_: outcomes.pop(0)())
     assert [job.state for job in queue.jobs(server.place)] == ["failed", "done"]
     assert "KeyError" in server.place.log(1).read_text()
+
+
+def test_a_store_that_cannot_be_used_fails_the_job(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    server.bare.git("config", "tinsmith.store", str(tmp_path / "file"))
+    server.push()
+    (job,) = server.work()
+    assert (job.state, server.built()) == ("failed", [])
+    assert str(tmp_path / "file") in job.said[0]
 
 
 def test_a_push_is_not_held_up_by_the_worker_it_starts(tmp_path: Path) -> None:
@@ -407,11 +416,10 @@ def test_a_push_is_not_held_up_by_the_worker_it_starts(tmp_path: Path) -> None:
     while (job := queue.running(server.place)) is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert job is not None, (server.place.folder / "worker.log").read_text()
-    pids = [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline")
-            if (words := _words(path)) and words[-3:] == ["hook", "work", str(server.bare.folder)]]  # fmt: skip
-    assert len(pids) == 1
-    assert os.getsid(int(pids[0])) == int(pids[0])
-    os.kill(int(pids[0]), signal.SIGTERM)
+    pids = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline")
+            if _words(path)[-3:] == ["hook", "work", str(server.bare.folder)]]  # fmt: skip
+    (pid,) = (pid for pid in pids if os.getsid(pid) == pid)  # in a session of its own; the others are its processes
+    os.kill(pid, signal.SIGTERM)
     while queue.running(server.place) and time.monotonic() < deadline:
         time.sleep(0.05)
     (job,) = queue.jobs(server.place)
