@@ -54,7 +54,7 @@ def test_it_leaves_the_rare_and_the_wrong_to_the_exact_one(text: str) -> None:
             "a: {b: [1, 2.5], c: true}",
             "a: é😀",
         ),
-        *("a: b\n  c", "a: 'b\n\n  c'", "'a b': 1", '"a": 1', "[a, b]", "a", "1.5", "a: 1.5 MB", "-1", "{}", "[]"),
+        *("a: é😀", "a: b\n  c", "a: 'b\n\n  c'", "'a b': 1", '"a": 1', "[a, b]", "a", "1.5", "a: 1.5 MB", "-1", "{}", "[]"),
     ],
     ids=repr,
 )
