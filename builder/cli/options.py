@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 Manifests = Annotated[
     list[Path], typer.Argument(metavar="MANIFEST...", help="Manifest files.", show_default=False, parser=Path)
 ]
+Places = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="MANIFEST_OR_FOLDER...", help="Manifests, and folders of them.", show_default=False, parser=Path
+    ),
+]
 Sources = Annotated[
     list[str] | None,
     typer.Option("--source", metavar="NAME=PATH", help="A local copy of a named data source."),

@@ -3,23 +3,38 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from builder.cli.options import DEFAULT_STORE, Json, Manifests, StoreFolder
+from builder.cli.options import DEFAULT_STORE, Json, Places, StoreFolder
 
 MANY = 20
 """Manifests from which on a last line says what they are together."""
 
 
-def plan(manifests: Manifests, as_json: Json = False, store: StoreFolder = DEFAULT_STORE) -> None:
+def plan(manifests: Places, as_json: Json = False, store: StoreFolder = DEFAULT_STORE) -> None:
     """Show the steps of a build, their keys, which are cached or why not, and what the model will cost.
 
-    Needs no engine and no data. There may be thousands of manifests.
+    Needs no engine and no data. There may be thousands of manifests; of those that have not changed since they were
+    last planned, the plan is remembered.
 
     Example: tinsmith plan manifests/shapes.yaml
     """
+    paths = [path for place in manifests for path in _manifests(place)]
     if as_json:
-        _print_json(manifests, store)
+        _print_json(paths, store)
     else:
-        _print_text(manifests, store)
+        _print_text(paths, store)
+
+
+def _manifests(place: Path) -> list[Path]:
+    """``place`` itself, or the manifests below the folder that it is. UsageError if there are none."""
+    if not place.is_dir():
+        return [place]
+    from builder.changes.manifests import walked
+    from builder.errors import UsageError
+
+    found = walked([place])
+    if not found:
+        raise UsageError(f"no manifest is below {place}", help="see 'tinsmith init' to write one")
+    return found
 
 
 def _print_text(manifests: list[Path], store: Path) -> None:

@@ -35,27 +35,31 @@ Answer = TypeVar("Answer")
 
 
 class Kept:
-    """What is kept in the file at ``path``, which need not exist. Several processes may use it at once."""
+    """What is kept in the file at ``path``, which need not exist; nothing is if it is None.
 
-    def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
+    Several processes may use it at once.
+    """
+
+    def __init__(self, path: Path | None, most_bytes: int = MOST_BYTES) -> None:
         self.path = path
         self.most_bytes = most_bytes
 
     def read(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """What is kept of ``keys``."""
-        if not self.path.exists():
-            return {}
         wanted = list(dict.fromkeys(keys))
-        return self._with(lambda connection: self._read(connection, wanted)) or {}
+        return self._with(lambda connection: self._read(connection, wanted), new=False) or {}
 
     def write(self, entries: Mapping[bytes, bytes]) -> None:
         """Keeps ``entries``, if that can be done."""
         if entries:
-            self._with(lambda connection: self._write(connection, entries))
+            self._with(lambda connection: self._write(connection, entries), new=True)
 
-    def _with(self, act: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
+    def _with(self, act: Callable[[sqlite3.Connection], Answer], *, new: bool) -> Answer | None:
+        """What ``act`` says; None if there is no file and no ``new`` one is to be made, or it cannot be used."""
+        if self.path is None:
+            return None
         try:
-            return self._tried(act)
+            return self._tried(act, self.path) if new or self.path.exists() else None
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _FOREIGN:
                 return None
@@ -64,12 +68,12 @@ class Kept:
         with contextlib.suppress(sqlite3.Error, OSError):
             self.path.unlink(missing_ok=True)
             self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
-            return self._tried(act)
+            return self._tried(act, self.path)
         return None
 
-    def _tried(self, act: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)) as connection:
+    def _tried(self, act: Callable[[sqlite3.Connection], Answer], path: Path) -> Answer:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(path, timeout=_WAIT, isolation_level=None)) as connection:
             # What is lost when the power fails is made again.
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute(_TABLE)
@@ -110,8 +114,11 @@ class Kept:
 
 
 def user_kept() -> Kept:
-    """What is kept for this user."""
-    return Kept(cache_folder() / "plans.sqlite3")
+    """What is kept for this user; nothing for one without a home."""
+    try:
+        return Kept(cache_folder() / "plans.sqlite3")
+    except RuntimeError:
+        return Kept(None)
 
 
 @contextlib.contextmanager
