@@ -26,6 +26,7 @@ from builder.cli import (
     releases,
     schema,
     sign,
+    site,
     verify,
     why,
 )
@@ -64,6 +65,7 @@ for verb in (
     pull.pull,
     push.push,
     capsule.capsule,
+    site.site,
     sign.sign,
     doctor.doctor,
     schema.schema,
