@@ -22,6 +22,8 @@ def html_of(text: str) -> Markup:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + _DOWN, 6)}"
+        if token.attrs.pop("style", None) == "text-align:right":  # a cell of a table; pages have no style in them
+            token.attrSet("class", "number")
         if token.children:
             token.children = _web_only(token.children)
     # markdown-it escapes all text, and refuses javascript:, vbscript:, file: and data: as links.

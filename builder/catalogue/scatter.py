@@ -31,7 +31,7 @@ def pareto(models: Sequence[Model], sets: Mapping[str, str], links: Mapping[str,
     if not shown:
         return None
     points = {model.name: _point(model) for model in shown}
-    across = logarithmic([point.size_mb for point in points.values()], 60, 840)
+    across = logarithmic([point.size_mb for point in points.values()], 60, 1080)
     up = linear([point.map for point in points.values()], 380, 20, least=0.1, limits=(0.0, 1.0))
     best: set[str] = set()
     lines = []
@@ -52,7 +52,7 @@ def pareto(models: Sequence[Model], sets: Mapping[str, str], links: Mapping[str,
         replace(dot, link=links[model.name], best=model.name in best) for model, dot in zip(shown, dots, strict=True)
     ]
     dots.sort(key=lambda dot: (-dot.radius, dot.label))  # so that no dot hides a smaller one
-    frame = Frame(860, 430, 60, 20, 840, 380, tuple(across.ticks()), tuple(up.ticks()))
+    frame = Frame(1100, 430, 60, 20, 1080, 380, tuple(across.ticks()), tuple(up.ticks()))
     return Pareto(frame, tuple(_labelled(dots, frame)), tuple(lines))
 
 

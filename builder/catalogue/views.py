@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from builder.catalogue.background import Latency
 from builder.catalogue.entry import CERTIFICATE, PICTURE, Entry
 from builder.catalogue.models import Drift, Model, Step
 from builder.catalogue.slugs import slug
@@ -133,16 +134,28 @@ def version(step: Step, model: Model, card: bytes) -> Version:
         map50=share(facts.released.map50),
         latency=milliseconds(latency.latency_ms.median) if latency else "–",
         cpu=f"{latency.cpu}, {threads(latency.threads)}" if latency else "",
-        size_delta=delta(drift.size / 1e3, ",.1f", " kB", more_is_better=False, least=0.05) if drift else None,
+        size_delta=_size_delta(drift.size) if drift else None,
         map_delta=delta(drift.map, ".3f", more_is_better=True, least=5e-4) if drift else None,
         map50_delta=delta(drift.map50, ".3f", more_is_better=True, least=5e-4) if drift else None,
-        latency_delta=delta(drift.latency, ".2g", " ms", more_is_better=False, least=5e-4) if drift else None,
+        latency_delta=_latency_delta(drift.latency, latency) if drift else None,
         changes=tuple(_changes(drift, facts.metrics.images)) if drift else (),
         files=tuple(_files(entry, folder, card)),
         pull=pull_command(entry),
         rebuild=rebuild_command(entry),
         origin=tuple(_origin(entry)),
     )
+
+
+def _size_delta(change: int) -> Delta | None:
+    if abs(change) < 100_000:
+        return delta(change / 1e3, ".1f", " kB", more_is_better=False, least=0.05)
+    return delta(change / 1e6, ".3f", " MB", more_is_better=False, least=0.0)
+
+
+def _latency_delta(change: float | None, latency: Latency | None) -> Delta | None:
+    """Two measurements of the same model differ by a tenth, and more on a busy machine."""
+    noise = 0.1 * latency.latency_ms.median if latency else 0.0
+    return delta(change, ".2g", " ms", more_is_better=False, least=5e-4, noise=noise)
 
 
 def _changes(drift: Drift, images: int) -> list[str]:
@@ -235,7 +248,8 @@ def stage_rows(entry: Entry) -> list[tuple[str, str, str]]:
     """(what, mAP, mAP@0.5) of each stage and, beside them, of constant answers."""
     metrics = entry.facts.metrics
     constant = metrics.constant_baseline
-    stages = [(_STAGES.get(name, name), stage) for name, stage in sorted(metrics.stages.items())]
+    order = [*_STAGES, *sorted(metrics.stages.keys() - _STAGES.keys())]
+    stages = [(_STAGES.get(name, name), metrics.stages[name]) for name in order if name in metrics.stages]
     rows = [(name, share(stage.map), share(stage.map50)) for name, stage in stages]
     rows.append(("one constant box, for comparison", share(constant.map), share(constant.map50)))
     several = constant.several_boxes

@@ -36,11 +36,13 @@ class Delta:
     look: str
 
 
-def delta(change: float | None, form: str, unit: str = "", *, more_is_better: bool, least: float) -> Delta | None:
-    """None where there is nothing to compare with; a change below ``least`` is none."""
+def delta(
+    change: float | None, form: str, unit: str = "", *, more_is_better: bool, least: float, noise: float = 0.0
+) -> Delta | None:
+    """None where there is nothing to compare with. A change below ``least`` is none, one below ``noise`` says little."""
     if change is None:
         return None
     if abs(change) < least:
         return Delta("±0", "soft")
-    sign = "+" if change > 0 else "−"
-    return Delta(f"{sign}{format(abs(change), form)}{unit}", "good" if (change > 0) == more_is_better else "bad")
+    look = "soft" if abs(change) < noise else "good" if (change > 0) == more_is_better else "bad"
+    return Delta(f"{'+' if change > 0 else '−'}{format(abs(change), form)}{unit}", look)
