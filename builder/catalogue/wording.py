@@ -39,7 +39,7 @@ class Delta:
 def delta(
     change: float | None, form: str, unit: str = "", *, more_is_better: bool, least: float, noise: float = 0.0
 ) -> Delta | None:
-    """None where there is nothing to compare with. A change below ``least`` is none, one below ``noise`` says little."""
+    """None where there is nothing to compare with. A change below ``least`` is none, below ``noise`` it says little."""
     if change is None:
         return None
     if abs(change) < least:
