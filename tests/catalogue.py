@@ -27,7 +27,7 @@ from builder.trust.statement import PROVENANCE, STATEMENT
 FLOAT = {"dtype": "float32", "formula": "(pixel - mean) / std"}
 UINT8 = {"dtype": "uint8", "formula": "pixels as they are", "scale": 0.007843138, "zero_point": 128}
 SHAPES = ("circle", "square", "triangle")
-HOSTILE = '<script>alert(1)</script> "quoted" \'n\' & </table> {{ 7*7 }} ![x](http://example.org/x.png) \u202egnp\x07'
+HOSTILE = "<script>alert(1)</script> \"quoted\" 'n' & </table> {{ 7*7 }} ![x](http://example.org/x.png) \u202egnp\x07"
 
 
 @dataclass(frozen=True)

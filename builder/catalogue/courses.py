@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from builder.catalogue.entry import Entry
 from builder.catalogue.evaluation import Evaluation
 from builder.catalogue.models import Model
 from builder.catalogue.plot import COLOURS, Dot, Frame, Line, Scale, Tick, linear
@@ -25,17 +26,21 @@ class Course:
 
 
 def courses(model: Model) -> list[Course]:
-    """mAP, size and latency over the versions, oldest first; none if there is only one version.
+    """mAP, size and latency over the versions, oldest first.
 
-    A figure that fewer than two versions have has no chart.
+    Of what compares with the newest version only: mAP on the same pictures, latency on the same processor. A figure
+    that is then left with fewer than two versions has no chart.
     """
     entries = [step.entry for step in reversed(model.steps)]
     versions = [entry.release.version for entry in entries]
-    latencies = [entry.background.latency for entry in entries]
-    rows: list[tuple[str, str, list[float | None], float]] = [
-        ("mAP", ".3f", [entry.facts.released.map for entry in entries], 0.02),
-        ("Size, MB", ".3f", [entry.size / 1e6 for entry in entries], 0.01),
-        ("Latency, ms", ".3g", [item.latency_ms.median if item else None for item in latencies], 0.01),
+    tested, machine = model.newest.facts.tested_on, _machine(model.newest)
+    maps = [entry.facts.released.map if entry.facts.tested_on == tested else None for entry in entries]
+    sizes = [entry.size / 1e6 for entry in entries]
+    latencies = [_milliseconds(entry) if _machine(entry) == machine else None for entry in entries]
+    rows: list[tuple[str, str, Sequence[float | None], float]] = [
+        ("mAP", ".3f", maps, 0.02),
+        ("Size, MB", ".3f", sizes, 0.01),
+        (f"Latency, ms{f', {machine[0]}' if machine else ''}", ".3g", latencies, 0.01),
     ]
     return [
         _course(title, form, versions, values, least)
@@ -44,13 +49,23 @@ def courses(model: Model) -> list[Course]:
     ]
 
 
+def _machine(entry: Entry) -> tuple[str, int] | None:
+    latency = entry.background.latency
+    return (latency.cpu, latency.threads) if latency is not None else None
+
+
+def _milliseconds(entry: Entry) -> float | None:
+    return entry.background.latency.latency_ms.median if entry.background.latency is not None else None
+
+
 def _course(title: str, form: str, versions: Sequence[str], values: Sequence[float | None], least: float) -> Course:
-    left, right, top, bottom = 52, 308, 14, 130
+    left, right, top, bottom = 52, 312, 14, 130
     known = [value for value in values if value is not None]
     up = linear(known, bottom, top, least=least)
     up = Scale(max(up.low, 0.0), up.high, up.start, up.end)
     span = max(len(versions) - 1, 1)
-    places = [round(left + 14 + (right - left - 28) * number / span, 1) for number in range(len(versions))]
+    last = right - max(14.0, len(versions[-1]) * _LETTER / 2)  # so that its name is not cut off
+    places = [round(left + 14 + (last - left - 14) * number / span, 1) for number in range(len(versions))]
     every = math.ceil(len(versions) / max(1, min(5, int(250 / (max(map(len, versions)) * _LETTER + 6)))))
     across = tuple(
         Tick(place, version)
