@@ -52,7 +52,7 @@ def models_of(entries: Iterable[Entry]) -> list[Model]:
     return [_model(name, list(group)) for name, group in groupby(ordered, lambda entry: entry.release.name)]
 
 
-def test_sets(models: Sequence[Model]) -> dict[str, str]:
+def sets_of(models: Sequence[Model]) -> dict[str, str]:
     """A letter for each set of pictures that the newest versions were tested on, from ``Facts.tested_on``."""
     found = dict.fromkeys(model.newest.facts.tested_on for model in models)
     return {digest: _letter(number) for number, digest in enumerate(found)}

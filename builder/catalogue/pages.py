@@ -16,7 +16,7 @@ from builder.catalogue.courses import courses, curves
 from builder.catalogue.entry import PICTURE
 from builder.catalogue.example import python_example
 from builder.catalogue.markdown import html_of
-from builder.catalogue.models import Model, test_sets
+from builder.catalogue.models import Model, sets_of
 from builder.catalogue.scatter import pareto
 from builder.catalogue.slugs import slug
 from builder.catalogue.write import LIST, listing
@@ -41,7 +41,7 @@ def site_of(models: Sequence[Model], title: str) -> Site:
     pages["style.css"] = b"".join(style.read_bytes() for style in styles)
     pages[".nojekyll"] = b""  # GitHub Pages takes everything as it is
     files: dict[str, Path] = {}
-    sets = test_sets(models)
+    sets = sets_of(models)
     links = {model.name: f"models/{slug(model.name)}/index.html" for model in models}
     pages["index.html"] = _index(models, sets, links, title)
     for model in models:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def site(
     refs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[REF]...", help="host/repository or ./folder[:name]: every version there, too."),
+        typer.Argument(metavar="REF", help="host/repository or ./folder[:name]: every version there, too."),
     ] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="The folder to write: new, or an older site.", show_default=False)
