@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -21,8 +22,9 @@ class Curve(Open):
 
     @property
     def points(self) -> list[tuple[float, float]]:
-        """(recall, precision)."""
-        return [(at / 100, value) for at, value in enumerate(self.precision) if value is not None and value >= 0]
+        """(recall, precision), as far as the curve reaches: beyond that COCO's metrics say 0."""
+        reached = takewhile(lambda value: value is not None and value > 0, self.precision)
+        return [(at / 100, value) for at, value in enumerate(reached) if value is not None]
 
 
 class Evaluation(Open):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -89,8 +89,11 @@ def in_registry(registry: Registry, remote: Remote, gate: Gate, parts: Path, emi
     except IntegrityError as error:
         yield Left(remote.place, error)
         return
-    listed = registry.tags(remote.repository) if usable is None else usable
-    versions = [text for _, text in sorted(by_version([(tag, tag) for tag in listed]).items())]
+    tags = registry.tags(remote.repository)
+    versions = _versions(tags if usable is None else usable)
+    for version in _versions(tags):
+        if version not in versions:
+            yield Left(f"{name}@{version}", _unlisted(remote.place))
     if not versions:
         raise StoreUnreachable(f"{remote.place} has no versions", help="is it the right repository?", code="not-found")
     with fetching(registry, remote.repository, parts, emit) as fetch:
@@ -106,6 +109,11 @@ def in_registry(registry: Registry, remote: Remote, gate: Gate, parts: Path, emi
                 yield _hidden(remote.place, version)
                 continue
             yield _judged(gate, asked, offer, fetch, remote.place)
+
+
+def _versions(texts: Iterable[str]) -> list[str]:
+    """Those of ``texts`` that are versions, lowest first."""
+    return [text for _, text in sorted(by_version([(text, text) for text in texts]).items())]
 
 
 def check_whole(which: Named, tag: str | None, text: str) -> None:

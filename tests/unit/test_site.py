@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from builder.release.versions import LayoutIndex, listing_all
 from builder.trust.index import renewed, seal
 from builder.trust.keys import load_public, load_signing
 from tests.catalogue import HOSTILE, Recipe, add, many, provenance_of
+from tests.golden.write import ROOT
 
 A, B = Recipe("a"), Recipe("b", map=0.6)
 
@@ -331,6 +334,23 @@ def test_one_name_of_a_folder_can_be_meant(project: Path) -> None:
     many(project / "mirror")
     tinsmith("site", "./mirror:shapes", "-o", "site", "--allow-unsigned")
     assert set(listed()) == {"shapes@2.1.0-rc.1", "shapes@2.0.0", "shapes@1.1.0", "shapes@1.0.0"}
+
+
+def test_the_page_about_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    add(Layout(project / "releases"), A)
+    add(Layout(project / "mirror"), Recipe("raccoon"))
+    ((command, says),) = [block.split("\n", 1) for block in re.findall(r"```console\n\$ (.*?)```", page, re.DOTALL)]
+    commands = [command, *re.findall(r"^\| `(.*?)` \|", page, re.MULTILINE)]
+    commands += re.findall(r"(?:^    |run: )(tinsmith site .*)$", page, re.MULTILINE)
+    assert len(commands) == 7
+    for each in commands:
+        program, *words = shlex.split(each)
+        assert program == "tinsmith"
+        here = [word for word in words if not word.startswith("ghcr.io/")]
+        tinsmith(*here, *(["--allow-unsigned"] if any(word.startswith("./") for word in here) else []))
+        assert capsys.readouterr().out == says
+    assert listed("public") == ["a@1.0.0"]
 
 
 def test_the_printed_texts_of_a_release_steer_no_terminal(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
