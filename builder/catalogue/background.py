@@ -7,11 +7,11 @@ that it names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from builder.catalogue.facts import Count, Text
 from builder.digest import hex_of
@@ -61,7 +61,14 @@ class _Thing(Open):
     digest: _DigestSet = _DigestSet()
 
 
+class _Parameters(Open):
+    manifest: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
+
+
 class _Definition(Open):
+    external: Annotated[
+        _Parameters, Field(alias="externalParameters", default_factory=lambda: _Parameters(manifest={}))
+    ]
     resolved: Annotated[list[_Thing], Field(alias="resolvedDependencies", default_factory=list, max_length=10_000)]
 
 
@@ -88,13 +95,14 @@ class _Predicate(Open):
 @dataclass(frozen=True)
 class Provenance:
     """``finished`` is a day and time in UTC (RFC 3339); ``images`` the base images, from a toolchain's name to its
-    image's digest; ``runs`` the digests of the run.json that belong to it."""
+    image's digest; ``runs`` the digests of the run.json that belong to it; ``manifest`` what was built."""
 
     builder: str
     tinsmith: str
     finished: str
     images: tuple[tuple[str, str], ...]
     runs: tuple[str, ...]
+    manifest: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True)
@@ -159,6 +167,7 @@ def _read(statement: Statement, what: str) -> Provenance:
         finished=details.metadata.finished,
         images=tuple(sorted(images)),
         runs=tuple(thing.digest.sha256 for thing in details.byproducts if thing.digest.sha256),
+        manifest=predicate.definition.external.manifest,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from builder.catalogue.entry import Entry
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from builder.catalogue.entry import Entry
 
 
 def card_of(entry: Entry) -> str:

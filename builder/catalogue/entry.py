@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.catalogue.background import Background, background_of
+from builder.catalogue.card import card_of
 from builder.catalogue.evaluation import EVALUATION, Evaluation, evaluation_of
 from builder.catalogue.facts import LARGEST, Facts, facts_of
 from builder.catalogue.offers import Left, Offered
@@ -43,6 +44,8 @@ class Entry:
     places: tuple[str, ...]
     picture: tuple[int, int] | None
     evaluation: Evaluation | None
+    card: str = ""
+    """Markdown."""
 
     @property
     def size(self) -> int:
@@ -96,7 +99,7 @@ def _staged(item: Offered, scratch: Path) -> Entry:
     facts = facts_of(files[METADATA].read_bytes(), files[LABELS].read_bytes(), release)
     model = release.files[MODEL][0]
     has_curves = EVALUATION in files
-    return Entry(
+    entry = Entry(
         release=release,
         offer=item.offer,
         facts=facts,
@@ -107,6 +110,7 @@ def _staged(item: Offered, scratch: Path) -> Entry:
         picture=_pixels(files[PICTURE], release) if PICTURE in files else None,
         evaluation=evaluation_of(files[EVALUATION].read_bytes(), release, model) if has_curves else None,
     )
+    return replace(entry, card=card_of(entry))
 
 
 def _also(known: Entry, item: Offered) -> Entry:
@@ -114,6 +118,7 @@ def _also(known: Entry, item: Offered) -> Entry:
     places = known.places if item.place is None or item.place in known.places else (*known.places, item.place)
     if item.decision.keys and not known.decision.keys:
         known = replace(known, decision=item.decision, background=background_of(item.offer, item.decision))
+        known = replace(known, card=card_of(known))
     return replace(known, places=places)
 
 

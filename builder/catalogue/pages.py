@@ -11,7 +11,6 @@ from importlib import resources
 from pathlib import Path
 
 from builder.catalogue import views
-from builder.catalogue.card import card_of
 from builder.catalogue.courses import courses, curves
 from builder.catalogue.entry import PICTURE
 from builder.catalogue.example import python_example
@@ -73,14 +72,13 @@ def _index(models: Sequence[Model], sets: Mapping[str, str], links: Mapping[str,
 def _add_model(model: Model, title: str, pages: dict[str, bytes], files: dict[str, Path]) -> None:
     """The page of ``model`` and the files of its versions, into ``pages`` and ``files``."""
     folder = f"models/{slug(model.name)}"
-    versions, cards = [], {}
+    versions = []
     for step in model.steps:
-        entry, card = step.entry, card_of(step.entry)
-        shown = views.version(step, model, card.encode())
+        entry = step.entry
+        shown = views.version(step, model)
         versions.append(shown)
-        cards[shown.version] = card
         place = f"{folder}/{shown.folder}"
-        pages[f"{place}/{views.CARD}"] = card.encode()
+        pages[f"{place}/{views.CARD}"] = entry.card.encode()
         pages[f"{place}/{views.SUMS}"] = views.sums(shown.files)
         files |= {f"{place}/{name}": entry.files[name] for name in views.DOWNLOADS if name in entry.files}
     newest = next(version for version in versions if version.newest)
@@ -103,7 +101,7 @@ def _add_model(model: Model, title: str, pages: dict[str, bytes], files: dict[st
         curves=curves(model.newest.evaluation) if model.newest.evaluation else None,
         courses=courses(model),
         example=python_example(model.newest.facts),
-        card=html_of(cards[newest.version]),
+        card=html_of(model.newest.card),
     )
     pages[f"{folder}/index.html"] = text.encode()
 

@@ -118,7 +118,7 @@ class Version:
     origin: tuple[tuple[str, str], ...]
 
 
-def version(step: Step, model: Model, card: bytes) -> Version:
+def version(step: Step, model: Model) -> Version:
     entry, drift = step.entry, step.drift
     facts, latency, provenance = entry.facts, entry.background.latency, entry.background.provenance
     folder = slug(entry.release.version)
@@ -139,7 +139,7 @@ def version(step: Step, model: Model, card: bytes) -> Version:
         map50_delta=delta(drift.map50, ".3f", more_is_better=True, least=5e-4) if drift else None,
         latency_delta=_latency_delta(drift.latency, latency) if drift else None,
         changes=tuple(_changes(drift, facts.metrics.images)) if drift else (),
-        files=tuple(_files(entry, folder, card)),
+        files=tuple(_files(entry, folder)),
         pull=pull_command(entry),
         rebuild=rebuild_command(entry),
         origin=tuple(_origin(entry)),
@@ -174,8 +174,9 @@ def _changes(drift: Drift, images: int) -> list[str]:
     return found
 
 
-def _files(entry: Entry, folder: str, card: bytes) -> list[File]:
+def _files(entry: Entry, folder: str) -> list[File]:
     found = [(title, *entry.release.files[title]) for title in DOWNLOADS if title in entry.files]
+    card = entry.card.encode()
     found.insert(3, (CARD, digest_bytes(card), len(card)))
     return [File(title, f"{folder}/{title}", kilobytes(size), hex_of(digest)) for title, digest, size in found]
 
