@@ -167,6 +167,8 @@ def _metrics(recipe: Recipe, model: str, chance: random.Random) -> dict[str, Any
         "stages": {name: stage(recipe.map) for name in ("frozen", "tflite_litert", "tflite_tf1")},
         "constant_baseline": {**low, "several_boxes": low},
         "operating_point": {"score": round(chance.uniform(0.2, 0.6), 3), "precision": 0.93, "recall": 0.9, "f1": 0.91},
+        "degenerate": {"constant_answer": False, "reason": None},
+        "quantization": dict(recipe.quantization),
         "images": 300,
         "score_threshold": 1e-8,
         "model_digest": model,
