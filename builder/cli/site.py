@@ -10,7 +10,7 @@ import typer
 from builder.cli.gate import AllowUnsigned
 from builder.cli.options import DEFAULT_RELEASES, Json, Progress, ReleaseFolder
 from builder.cli.printed import printable
-from builder.errors import IntegrityError, UsageError
+from builder.errors import IntegrityError, TinsmithError, UsageError
 
 if TYPE_CHECKING:
     from builder.catalogue.models import Model
@@ -55,10 +55,13 @@ def site(
     with reporter(progress) as emit, room_for(out) as scratch, ExitStack() as stack:
         blobs = scratch / "blobs"
         blobs.mkdir()
-        offered = _offered(refs or [], releases, gate(allow_unsigned), emit, stack)
+        empty: list[TinsmithError] = []
+        offered = _offered(refs or [], releases, gate(allow_unsigned), emit, stack, empty)
         entries, left = entries_of(offered, blobs)
         for item in left:
             emit("message", {"text": f"not listed: {_told(item)}"})
+        if empty:
+            raise empty[0]
         _check(left, bool(entries), skip_damaged)
         for entry in entries:
             for note in entry.background.notes:
@@ -73,9 +76,12 @@ def site(
 
 
 def _offered(
-    refs: list[str], releases: Path, gatekeeper: Gate, emit: Emit, stack: ExitStack
+    refs: list[str], releases: Path, gatekeeper: Gate, emit: Emit, stack: ExitStack, empty: list[TinsmithError]
 ) -> Iterator[Offered | Left]:
-    """The local releases, then those of ``refs``, which are all looked at before anything is fetched."""
+    """The local releases, then those of ``refs``, which are all looked at before anything is fetched.
+
+    ``empty`` gets an error for each place that was named and of which nothing at all is listed.
+    """
     from builder.catalogue.offers import check_whole, in_layout, in_registry
     from builder.registry.client import Registry
     from builder.registry.reference import Remote, parse_reference
@@ -95,24 +101,21 @@ def _offered(
         else:
             layout = Layout(reference.path)
             found = in_layout(layout, Origin("folder", str(layout.root.absolute())), gatekeeper, reference.name)
-        yield from _some_of(found, text)
+        yield from _some_of(found, text, empty)
 
 
-def _some_of(found: Iterator[Offered | Left], text: str) -> Iterator[Offered | Left]:
-    """``found``. A place that was named, and of which the policy lists nothing at all, is an error."""
+def _some_of(found: Iterator[Offered | Left], text: str, empty: list[TinsmithError]) -> Iterator[Offered | Left]:
     from builder.catalogue.offers import Left
 
-    refused: IntegrityError | None = None
+    refused: TinsmithError = UsageError(f"{text} has no release")
     listed = False
-    for item in found:
+    for number, item in enumerate(found):
         listed = listed or not isinstance(item, Left) or item.damaged
-        if isinstance(item, Left):
-            refused = refused or item.error
+        if isinstance(item, Left) and not number:
+            refused = item.error
         yield item
     if not listed:
-        if refused is not None:
-            raise refused
-        raise UsageError(f"{text} has no release")
+        empty.append(refused)
 
 
 def _check(left: list[Left], some: bool, skip_damaged: bool) -> None:

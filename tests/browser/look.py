@@ -73,14 +73,16 @@ def sound(browser: Browser, url: str) -> None:
             with opened(browser, url, width=width, scheme=scheme) as (page, heard):
                 page.wait_for_load_state("load")
                 where = f"{url} at {width} in {scheme}"
-                assert heard.errors == [], where
-                assert [item for item in heard.requests if not _same_place(item, url)] == [], where
+                assert not heard.errors, f"{where}: {heard.errors}"
+                elsewhere = [item for item in heard.requests if not _same_place(item, url)]
+                assert not elsewhere, f"{where}: {elsewhere}"
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{where} is too wide"
                 pictures = page.evaluate(
                     "[...document.images].map(i => [i.getAttribute('src').slice(0, 80), i.naturalWidth, i.alt])"
                 )
                 assert all(size > 0 and alt for _, size, alt in pictures), f"{where}: {pictures}"
-                assert faults(page) == [], where
+                found = faults(page)
+                assert not found, f"{where}: {found}"
 
 
 def faults(page: Page) -> list[str]:

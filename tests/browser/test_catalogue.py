@@ -161,7 +161,7 @@ def test_without_javascript_all_is_there_and_nothing_that_does_nothing(browser: 
         page.get_by_role("link", name="shapes", exact=True).first.click()
         expect(page.get_by_role("heading", level=1)).to_have_text("shapes 2.0.0")
         assert page.get_by_role("button").count() == 0
-        assert page.get_by_text("tinsmith pull shapes@2.0.0").is_visible()
+        assert page.get_by_text("tinsmith pull shapes@2.0.0").first.is_visible()
         page.get_by_text("1.1.0", exact=True).last.click()
         assert page.get_by_text("tinsmith pull shapes@1.1.0").is_visible()
         assert heard.errors == []

@@ -292,14 +292,19 @@ def test_a_folder_lists_what_its_index_lists(project: Path, capsys: pytest.Captu
     assert "not listed: a@1.3.0" in said
 
 
-def test_a_place_that_was_named_and_of_which_nothing_is_let_in_is_an_error(project: Path) -> None:
+def test_a_place_that_was_named_and_of_which_nothing_is_let_in_is_an_error(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     add(Layout(project / "mirror"), A)
+    add(Layout(project / "mirror"), Recipe("a", "1.1.0"))
     add(Layout(project / "releases"), B)
     with pytest.raises(IntegrityError) as caught:
         tinsmith("site", "./mirror", "-o", "site")
     assert caught.value.code == "untrusted-name"
+    assert not (project / "site").exists()
+    assert capsys.readouterr().err.count("not listed: a@1.") == 2
     tinsmith("site", "./mirror", "-o", "site", "--allow-unsigned")
-    assert listed() == ["a@1.0.0", "b@1.0.0"]
+    assert listed() == ["a@1.1.0", "a@1.0.0", "b@1.0.0"]
 
 
 def test_one_release_from_two_places_is_one_and_two_under_one_name_are_damaged(project: Path) -> None:
