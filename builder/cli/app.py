@@ -29,6 +29,7 @@ from builder.cli import (
     report,
     schema,
     sign,
+    site,
     verify,
     why,
 )
@@ -69,6 +70,7 @@ for verb in (
     pull.pull,
     push.push,
     capsule.capsule,
+    site.site,
     sign.sign,
     doctor.doctor,
     schema.schema,

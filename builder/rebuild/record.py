@@ -8,7 +8,7 @@ envelope.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,18 +97,19 @@ def records(layout: Layout, release: Release, trusted: Iterable[PublicKey] = ())
     IntegrityError for a statement that cannot be read.
     """
     keys = tuple(trusted)
-    found = []
-    for item in layout.attachments(release):
-        if item.title == RECORD_FILE and item.size <= _LARGEST:
-            data = layout.read_attachment(item)
-            if item.artifact_type == SIGNED_TYPE:
-                envelope = dsse.parse(data, f"{RECORD_FILE} of {release.ref}")
-                known = envelope.payload_type == PAYLOAD_TYPE
-                signers = tuple(key.id for key in dsse.signers(envelope, keys)) if known else ()
-                found.append(replace(parse_statement(envelope.payload, release), signers=signers, signed=True))
-            elif item.artifact_type == PAYLOAD_TYPE:
-                found.append(parse_statement(data, release))
-    return found
+    small = (item for item in layout.attachments(release) if item.title == RECORD_FILE and item.size <= _LARGEST)
+    found = (record_of(item.artifact_type, layout.read_attachment(item), release, keys) for item in small)
+    return [record for record in found if record is not None]
+
+
+def record_of(artifact_type: str, data: bytes, release: Release, keys: Sequence[PublicKey]) -> Record | None:
+    """The record in an attachment called ``RECORD_FILE``, None if that is of another type. Errors as ``records``."""
+    if artifact_type == SIGNED_TYPE:
+        envelope = dsse.parse(data, f"{RECORD_FILE} of {release.ref}")
+        known = envelope.payload_type == PAYLOAD_TYPE
+        signers = tuple(key.id for key in dsse.signers(envelope, keys)) if known else ()
+        return replace(parse_statement(envelope.payload, release), signers=signers, signed=True)
+    return parse_statement(data, release) if artifact_type == PAYLOAD_TYPE else None
 
 
 def parse_statement(data: bytes, release: Release) -> Record:

@@ -127,7 +127,7 @@ def copying(layout: Layout) -> Iterator[Fetch]:
 
 def into_layout(offer: Offer, layout: Layout, fetch: Fetch) -> bool:
     """Adds the release to ``layout``, which then has all of it or, after an error, nothing; whether it is new."""
-    with _cleared(layout.root), _scratch_in(layout.root) as scratch:
+    with cleared(layout.root), scratch_in(layout.root) as scratch:
         missing = [blob for blob in offer.blobs if not _is_there(layout.blob_path(blob.digest), blob)]
         staged = {scratch / hex_of(blob.digest): blob for blob in missing}
         fetch(staged)
@@ -144,7 +144,7 @@ def into_folder(offer: Offer, folder: Path, fetch: Fetch, only: Collection[str] 
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
     above = folder.absolute().parent
-    with _cleared(above), _scratch_in(above) as scratch:
+    with cleared(above), scratch_in(above) as scratch:
         stage = scratch / "files"
         first: dict[Digest, str] = {}
         for title, blob in files.items():
@@ -166,7 +166,7 @@ def _is_there(path: Path, blob: Blob) -> bool:
 
 
 @contextmanager
-def _cleared(folder: Path) -> Iterator[None]:
+def cleared(folder: Path) -> Iterator[None]:
     """After an error, ``folder`` and those above it are gone if they were not there before."""
     made = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
     try:
@@ -181,7 +181,7 @@ def _cleared(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _scratch_in(folder: Path) -> Iterator[Path]:
+def scratch_in(folder: Path) -> Iterator[Path]:
     """A folder beside the final place, so that what is in it can be renamed to there.
 
     It is locked while it is used; what pulls that were killed left there is removed.

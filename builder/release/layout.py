@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,20 @@ class Layout:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def releases(self) -> list[Release]:
-        """Every release, by name and then in the order of ``index.json``, which says nothing of their age."""
+    def releases(self, broken: Callable[[IntegrityError], None] | None = None) -> list[Release]:
+        """Every release, by name and then in the order of ``index.json``, which says nothing of their age.
+
+        ``broken`` is told of each that cannot be read, which is then left out; without it that is an error.
+        """
         found = []
         for entry in self._index():
             if entry.get("artifactType") in (ARTIFACT_TYPE, None) and entry["mediaType"] == MANIFEST_TYPE:
-                found.append(self._release(entry))
+                try:
+                    found.append(self._release(entry))
+                except IntegrityError as error:
+                    if broken is None:
+                        raise
+                    broken(error)
         return sorted(found, key=lambda release: release.name)
 
     def find(self, ref: str) -> Release:

@@ -38,7 +38,7 @@ def draw(points: Sequence[Point], title: str, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     best = sorted(frontier(points), key=lambda point: point.size_mb)
-    axes.plot(*_stairs(best), color="#1f6feb", linewidth=1, linestyle=":", zorder=1)
+    axes.plot(*stairs(best), color="#1f6feb", linewidth=1, linestyle=":", zorder=1)
     slowest = max(point.latency_ms for point in points)
     for point in points:
         colour = "#1f6feb" if point in best else "#8b949e"
@@ -77,7 +77,7 @@ def _crowding(points: Sequence[Point], span: float) -> list[int]:
     ]
 
 
-def _stairs(best: Sequence[Point]) -> tuple[list[float], list[float]]:
+def stairs(best: Sequence[Point]) -> tuple[list[float], list[float]]:
     """The upper edge of what is reached at each size."""
     across, up, reached = [], [], float("-inf")
     for point in best:
