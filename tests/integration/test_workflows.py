@@ -52,7 +52,7 @@ class Repository:
         self.git("push", "--quiet", str(self.origin), "HEAD:refs/heads/main")
         return sha
 
-    def proposed(self, change: Callable[[], None]) -> str:
+    def proposed(self, change: Callable[[], object]) -> str:
         """The merge commit that GitHub makes of a pull request with this change; main stays where it is."""
         self.git("checkout", "--quiet", "-B", "topic", "main")
         change()
@@ -107,7 +107,8 @@ def github(repository: Repository, tmp_path: Path, registry: Running) -> GitHub:
 
 def passed(jobs: dict[str, list[Job]]) -> dict[str, str]:
     """Job -> result; the logs if one failed."""
-    assert all(job.result != "failure" for each in jobs.values() for job in each), jobs
+    logs = [f"{name}\n{job.log}" for name, each in jobs.items() for job in each if job.result == "failure"]
+    assert not logs, "\n".join(logs)
     return {name: each[0].result for name, each in jobs.items()}
 
 
@@ -126,14 +127,14 @@ def test_a_pull_request(repository: Repository, github: GitHub) -> None:
     text = manifest.read_text()
 
     # A comment in a manifest changes no plan.
-    sha = repository.proposed(lambda: [manifest.write_text(text + "# nothing\n"), None][1])
+    sha = repository.proposed(lambda: manifest.write_text(text + "# nothing\n"))
     jobs = github.run("pull-request.yml", **pull_request(sha))
     assert passed(jobs) == {"changed": "success", "canary": "skipped", "comment": "success"}
     assert "no plan has changed" in jobs["changed"][0].summary
     assert kept(github, "comments") == []
 
     # Another seed does: a canary is built and told of, from a fork only where a fork may.
-    sha = repository.proposed(lambda: [manifest.write_text(text.replace("seed: 1", "seed: 2")), None][1])
+    sha = repository.proposed(lambda: manifest.write_text(text.replace("seed: 1", "seed: 2")))
     jobs = github.run("pull-request.yml", **pull_request(sha, fork=True))
     assert passed(jobs) == {"changed": "success", "canary": "success", "comment": "skipped"}
     assert "tiny" in jobs["canary"][0].summary
@@ -147,7 +148,7 @@ def test_a_pull_request(repository: Repository, github: GitHub) -> None:
     assert "tiny" in comment["body"]
 
     # Taken back, and an earlier comment says so.
-    sha = repository.proposed(lambda: [manifest.write_text(text + "# nothing\n"), None][1])
+    sha = repository.proposed(lambda: manifest.write_text(text + "# nothing\n"))
     passed(github.run("pull-request.yml", **pull_request(sha)))
     (again,) = kept(github, "comments")
     assert again["id"] == comment["id"]
@@ -157,7 +158,7 @@ def test_a_pull_request(repository: Repository, github: GitHub) -> None:
 def test_a_report_longer_than_a_comment(repository: Repository, github: GitHub) -> None:
     """The report is data: what it holds is neither run nor expanded, and is cut at a whole character."""
     text = "$(touch ran) `touch ran` ${{ github.token }} @file\n" + "é" * 70000
-    sha = repository.git("rev-parse", "main")
+    sha = repository.proposed((repository.folder / "README.md").touch)
 
     def replaced(job: str, step: str, workspace: Path) -> None:
         if step == "Collect the reports":
@@ -216,7 +217,12 @@ def test_a_merge_whose_build_is_stopped(
     # Once more: all is there, and the mirror has the same bytes.
     passed(github.run("release.yml", newer, "refs/heads/main", {}, **inputs))
     assert kept(github, "releases") == [release]
-    assert (github.folder / "state" / "logins").read_text().split() == ["login", registry.host, "logout", registry.host] * 2
+    assert (github.folder / "state" / "logins").read_text().split() == [
+        "login",
+        registry.host,
+        "logout",
+        registry.host,
+    ] * 2
 
     # A pull request does not see what main has built with, nor main what a pull request saved.
     keys = [json.loads(path.read_text())["key"] for path in (github.folder / "caches").glob("*.json")]

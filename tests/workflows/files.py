@@ -35,11 +35,14 @@ def steps(workflow: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, step
 
 
-class Context(dict[str, Any]):
-    """An object of an expression: what it does not have is Nothing."""
+class Context:
+    """An object of an expression: what it does not have is NOTHING."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
 
     def __getattr__(self, name: str) -> Any:
-        value = self.get(name)
+        value = self._values.get(name)
         return NOTHING if value is None else context(value)
 
 
