@@ -35,7 +35,7 @@ class GitHub:
     """A repository with its runs, in ``folder``; ``origin`` is the bare repository, ``environ`` that of the runner.
 
     ``started`` is called with job, step and workspace whenever a step starts; ``overrides`` are variables in place of
-    those of a workflow's ``env``, ``results`` are of jobs that are not run.
+    those of a workflow's ``env``, ``results`` are of jobs that are not run, ``variables`` the repository's.
     """
 
     def __init__(self, folder: Path, origin: Path, environ: Mapping[str, str]) -> None:
@@ -43,6 +43,7 @@ class GitHub:
         self.started: Hook = lambda job, step, workspace: None
         self.overrides: dict[str, str] = {}
         self.results: dict[str, str] = {}
+        self.variables: dict[str, str] = {}
         self.runs = 0
         for name in ("artifacts", "caches", "state"):
             (folder / name).mkdir(parents=True)
@@ -57,7 +58,7 @@ class GitHub:
             "repository": OWNER, "sha": sha, "ref": ref, "ref_name": ref.rpartition("/")[2], "run_id": self.runs,
             "run_attempt": 1, "event": {"repository": {"default_branch": "main"}, **event},
         }  # fmt: skip
-        names: dict[str, Any] = {"github": github, "inputs": inputs, "vars": {}, "secrets": {}, "needs": {}}
+        names: dict[str, Any] = {"github": github, "inputs": inputs, "vars": self.variables, "secrets": {}, "needs": {}}
         names["env"] = {**filled(document.get("env", {}), names), **self.overrides}
         done: dict[str, list[Job]] = {}
         for name, job in document["jobs"].items():
