@@ -27,6 +27,11 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/yamllint --strict .yamllint.yaml .github manifests
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --quiet --schemafile manifests/manifest.schema.json manifests/*.yaml
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github
 
 acceptance: $(READY)  ## Train on the raccoon photographs: ten minutes on two cores
 	$(BIN)/tinsmith build manifests/raccoon-025.yaml --source raccoon=$${RACCOON:-../shared/data/raccoon}
