@@ -36,10 +36,12 @@ lint: $(DEV)
 acceptance: $(READY)  ## Train on the raccoon photographs: ten minutes on two cores
 	$(BIN)/tinsmith build manifests/raccoon-025.yaml --source raccoon=$${RACCOON:-../shared/data/raccoon}
 
-bench: $(DEV)  ## Speeds beside a peer's, in the same run: reading annotations, reading pictures, push and pull, training
+bench: $(DEV)  ## Speeds beside a peer's, in the same run: annotations, pictures, registries, builds with nothing to do, training
 	$(BIN)/python -m tests.bench.coco_size
 	$(BIN)/python -m tests.bench.jpegs
 	$(BIN)/python -m tests.bench.registry_speed
+	$(BIN)/python -m tests.bench.noop_build
+	$(BIN)/python -m tests.bench.many_manifests
 	$(BIN)/python -m tests.bench.training_speed
 
 fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within a second each
