@@ -13,42 +13,20 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, ValidationError
 
-from builder.catalogue.facts import Count, Text
+from builder.catalogue.facts import Text
 from builder.digest import hex_of
 from builder.errors import IntegrityError
 from builder.rebuild.record import RECORD_FILE, record_of
 from builder.registry.offer import Offer
 from builder.release.attached import subject_of
 from builder.release.make import RUN_TYPE
+from builder.report.formats import Latency, Run, parse
 from builder.trust import dsse
-from builder.trust.document import Open, malformed, read_document
+from builder.trust.document import Open, malformed
 from builder.trust.policy import Decision
 from builder.trust.statement import PAYLOAD_TYPE, SIGNED_PROVENANCE, Statement, check_subject, parse_provenance
 
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}Z$"
-
-
-class Milliseconds(Open):
-    median: Annotated[float, Field(ge=0, le=1e9)]
-
-
-class Runtime(Open):
-    name: Text
-    version: Text
-
-
-class Latency(Open):
-    """Of one picture on one machine."""
-
-    latency_ms: Milliseconds
-    threads: Annotated[int, Field(ge=1, le=100_000)]
-    cpu: Text
-    runs: Count | None = None
-    runtime: Runtime | None = None
-
-
-class _Run(Open):
-    latency: Latency
 
 
 class _DigestSet(Open):
@@ -178,7 +156,7 @@ def _latency(offer: Offer, named: set[str] | None, notes: list[str]) -> Latency 
         if attachment.artifact_type != RUN_TYPE or (named is not None and hex_of(attachment.digest) not in named):
             continue
         try:
-            return read_document(item.data, _Run, f"{attachment.title} of {offer.release.ref}").latency
+            return parse(Run, item.data, f"{attachment.title} of {offer.release.ref}").latency
         except IntegrityError as error:
             notes.append(error.message)
     return None

@@ -1,34 +1,36 @@
-"""The model card of a release, as Markdown."""
+"""The model card of a release: the report's own, of what the catalogue has of the release."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from builder.release.document import PLAN
+from builder.report.card import card
+from builder.report.facts import facts_of
+from builder.report.subject import Subject
 
 if TYPE_CHECKING:
     from builder.catalogue.entry import Entry
 
 
-def card_of(entry: Entry) -> str:
-    """What the release is, how good it is and how it was made, for people."""
-    facts = entry.facts
-    stage, constant = facts.released, facts.metrics.constant_baseline
-    lines = [
-        f"# {entry.release.ref}",
-        "",
-        _plain(facts.description),
-        "",
-        f"A detector of {len(facts.labels.names)} classes in {facts.metrics.images} test pictures, "
-        f"licensed {_plain(facts.license)}, by {_plain(', '.join(facts.authors))}.",
-        "",
-        "| | mAP | mAP@0.5 |",
-        "|---|--:|--:|",
-        f"| model.tflite | {stage.map:.3f} | {stage.map50:.3f} |",
-        f"| a constant box | {constant.map:.3f} | {constant.map50:.3f} |",
-        "",
-    ]
-    return "\n".join(lines)
+def with_card(entry: Entry) -> Entry:
+    """``entry`` with its card, Markdown for people and for the Hub, and its evaluation.
 
-
-def _plain(text: str) -> str:
-    """``text`` as text: nothing in it is Markdown."""
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>()#+-.!|~&" else sign for sign in text)
+    IntegrityError if a document of the release cannot be read.
+    """
+    release, latency, provenance = entry.release, entry.background.latency, entry.background.provenance
+    facts = facts_of(
+        Subject(
+            name=release.name,
+            version=release.version,
+            digest=release.digest,
+            files={title: release.files[title] for title in entry.files},
+            read=entry.read,
+            manifest=provenance.manifest if provenance is not None else None,
+            plan=release.annotations.get(PLAN),
+            run={"latency": latency.model_dump(mode="json", exclude_none=True)} if latency is not None else None,
+            annotations=release.annotations,
+        )
+    )
+    return replace(entry, card=card(facts), evaluation=facts.evaluation)

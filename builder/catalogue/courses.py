@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from builder.catalogue.entry import Entry
-from builder.catalogue.evaluation import Evaluation
+from builder.catalogue.facts import shown
 from builder.catalogue.models import Model
 from builder.catalogue.plot import COLOURS, Dot, Frame, Line, Scale, Tick, linear
+from builder.report.formats import Curve, Evaluation
 
 _LETTER = 7.0
 
@@ -51,7 +53,7 @@ def courses(model: Model) -> list[Course]:
 
 def _machine(entry: Entry) -> tuple[str, int] | None:
     latency = entry.background.latency
-    return (latency.cpu, latency.threads) if latency is not None else None
+    return (shown(latency.cpu), latency.threads) if latency is not None else None
 
 
 def _milliseconds(entry: Entry) -> float | None:
@@ -99,9 +101,14 @@ def curves(evaluation: Evaluation) -> Curves:
     )  # fmt: skip
     across, up = Scale(0, 1, frame.left, frame.right), Scale(0, 1, frame.bottom, frame.top)
     most = sorted(evaluation.precision_recall.items(), key=lambda item: (-item[1].boxes, item[0]))
-    chosen = [(name, curve) for name, curve in most if curve.points][:COLOURS]
+    chosen = [(name, points) for name, curve in most if (points := _points(curve))][:COLOURS]
     lines = (
-        Line(number, " ".join(f"{across.at(x)},{up.at(y)}" for x, y in curve.points), name)
-        for number, (name, curve) in enumerate(chosen, 1)
+        Line(number, " ".join(f"{across.at(x)},{up.at(y)}" for x, y in points), shown(name))
+        for number, (name, points) in enumerate(chosen, 1)
     )
     return Curves(frame, tuple(lines), len(most) - len(chosen))
+
+
+def _points(curve: Curve) -> list[tuple[float, float]]:
+    """(recall, precision), as far as the curve reaches: beyond that COCO's metrics say 0."""
+    return [(at / 100, value) for at, value in enumerate(takewhile(bool, curve.precision)) if value is not None]

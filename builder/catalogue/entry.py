@@ -8,20 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.catalogue.background import Background, background_of
-from builder.catalogue.card import card_of
-from builder.catalogue.evaluation import EVALUATION, Evaluation, evaluation_of
+from builder.catalogue.card import with_card
 from builder.catalogue.facts import LARGEST, Facts, facts_of
 from builder.catalogue.offers import Left, Offered
 from builder.digest import hex_of
 from builder.errors import IntegrityError
 from builder.registry.offer import Offer
-from builder.release.documents import LABELS, METADATA, METRICS, MODEL
+from builder.release.documents import CERTIFICATE, LABELS, METADATA, METRICS, MODEL
 from builder.release.release import Blob, Release
+from builder.report.facts import EVALUATION, TRAINING
+from builder.report.formats import Evaluation
 from builder.trust.policy import Decision
 
 PICTURE = "detections.png"
-TRAINING = "training.json"
-CERTIFICATE = "certificate.json"
 _NEEDED = (MODEL, LABELS, METADATA)
 _STAGED = (*_NEEDED, METRICS, PICTURE, EVALUATION, TRAINING, CERTIFICATE)
 _LARGEST_PICTURE = 64 << 20
@@ -43,7 +42,7 @@ class Entry:
     files: Mapping[str, Path]
     places: tuple[str, ...]
     picture: tuple[int, int] | None
-    evaluation: Evaluation | None
+    evaluation: Evaluation | None = None
     card: str = ""
     """Markdown."""
 
@@ -97,8 +96,6 @@ def _staged(item: Offered, scratch: Path) -> Entry:
     files = {title: scratch / hex_of(blob.digest) for title, blob in blobs.items()}
     item.fetch({files[title]: blob for title, blob in blobs.items() if not files[title].exists()})
     facts = facts_of(files[METADATA].read_bytes(), files[LABELS].read_bytes(), release)
-    model = release.files[MODEL][0]
-    has_curves = EVALUATION in files
     entry = Entry(
         release=release,
         offer=item.offer,
@@ -108,17 +105,16 @@ def _staged(item: Offered, scratch: Path) -> Entry:
         files=files,
         places=(item.place,) if item.place else (),
         picture=_pixels(files[PICTURE], release) if PICTURE in files else None,
-        evaluation=evaluation_of(files[EVALUATION].read_bytes(), release, model) if has_curves else None,
     )
-    return replace(entry, card=card_of(entry))
+    return with_card(entry)
 
 
 def _also(known: Entry, item: Offered) -> Entry:
     """``known``, which ``item`` offers, too: a signature and what a signer says win over none."""
     places = known.places if item.place is None or item.place in known.places else (*known.places, item.place)
     if item.decision.keys and not known.decision.keys:
-        known = replace(known, decision=item.decision, background=background_of(item.offer, item.decision))
-        known = replace(known, card=card_of(known))
+        background = background_of(item.offer, item.decision)
+        known = with_card(replace(known, decision=item.decision, background=background))
     return replace(known, places=places)
 
 

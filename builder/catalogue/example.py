@@ -7,13 +7,13 @@ from builder.catalogue.facts import Facts
 _PROGRAM = """\
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert numpy pillow
-from PIL import Image
+from PIL import Image, ImageOps
 
 labels = open("labels.txt", encoding="utf-8").read().splitlines()
 model = Interpreter("model.tflite")
 model.allocate_tensors()
 
-picture = Image.open("picture.jpg").convert("RGB")
+picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
 pixels = np.asarray(picture.resize(({width}, {height}), Image.Resampling.BILINEAR))
 {feed}
 model.set_tensor(model.get_input_details()[0]["index"], values[np.newaxis])

@@ -16,6 +16,7 @@ from builder.catalogue.entry import PICTURE
 from builder.catalogue.example import python_example
 from builder.catalogue.markdown import html_of
 from builder.catalogue.models import Model, sets_of
+from builder.catalogue.rows import row
 from builder.catalogue.scatter import pareto
 from builder.catalogue.slugs import slug
 from builder.catalogue.write import LIST, listing
@@ -51,7 +52,7 @@ def site_of(models: Sequence[Model], title: str) -> Site:
 
 
 def _index(models: Sequence[Model], sets: Mapping[str, str], links: Mapping[str, str], title: str) -> bytes:
-    rows = [views.row(model, sets, links[model.name]) for model in models]
+    rows = [row(model, sets, links[model.name]) for model in models]
     text = render(
         "catalogue/index.html",
         root="",
@@ -61,9 +62,9 @@ def _index(models: Sequence[Model], sets: Mapping[str, str], links: Mapping[str,
         several_sets=len(sets) > 1,
         plot=pareto(models, sets, links),
         choices={
-            "task": sorted({row.task for row in rows}),
-            "quantization": sorted({row.quantization for row in rows}),
-            "license": sorted({row.license for row in rows}),
+            "task": sorted({each.task for each in rows}),
+            "quantization": sorted({each.quantization for each in rows}),
+            "license": sorted({each.license for each in rows}),
         },
     )
     return text.encode()

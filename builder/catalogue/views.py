@@ -1,87 +1,23 @@
-"""What the templates show, put into words: rows of the index, versions, facts, files, commands. Pure."""
+"""What the page of a model shows, put into words: versions, files, commands, where it comes from. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from builder.catalogue.background import Latency
-from builder.catalogue.entry import CERTIFICATE, PICTURE, Entry
+from builder.catalogue.entry import PICTURE, Entry
 from builder.catalogue.models import Drift, Model, Step
 from builder.catalogue.slugs import slug
-from builder.catalogue.wording import Delta, delta, kilobytes, megabytes, milliseconds, share, some
+from builder.catalogue.wording import Delta, delta, kilobytes, machine, megabytes, milliseconds, share, some
 from builder.digest import digest_bytes, hex_of
 from builder.release.document import MANIFEST, PLAN
-from builder.release.documents import LABELS, METADATA, METRICS, MODEL
+from builder.release.documents import CERTIFICATE, LABELS, METADATA, METRICS, MODEL
+from builder.report.formats import Latency
 
 CARD = "card.md"
 SUMS = "SHA256SUMS"
 DOWNLOADS = (MODEL, LABELS, METADATA, METRICS, CERTIFICATE)
 """Files of a release that the site has for each version, those that it has."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A model in the index: texts, and the values that they are sorted and filtered by."""
-
-    name: str
-    link: str
-    version: str
-    versions: int
-    description: str
-    task: str
-    classes: str
-    class_count: int
-    size: str
-    size_mb: float
-    map: str
-    map_value: float
-    map50: str
-    map50_value: float
-    latency: str
-    latency_ms: float | None
-    cpu: str
-    quantization: str
-    license: str
-    test_set: str
-    pictures: int
-    words: str
-    """All that a search looks in, in lower case."""
-
-
-def row(model: Model, sets: Mapping[str, str], link: str) -> Row:
-    entry, facts = model.newest, model.newest.facts
-    latency, stage = entry.background.latency, facts.released
-    names = facts.labels.names
-    words = (model.name, facts.description, facts.license, facts.architecture.name, facts.quantized, facts.task)
-    return Row(
-        name=model.name,
-        link=link,
-        version=entry.release.version,
-        versions=len(model.steps),
-        description=facts.description,
-        task=facts.task,
-        classes=some(names),
-        class_count=len(names),
-        size=megabytes(entry.size),
-        size_mb=entry.size / 1e6,
-        map=share(stage.map),
-        map_value=stage.map,
-        map50=share(stage.map50),
-        map50_value=stage.map50,
-        latency=milliseconds(latency.latency_ms.median) if latency else "–",
-        latency_ms=latency.latency_ms.median if latency else None,
-        cpu=f"{latency.cpu}, {threads(latency.threads)}" if latency else "",
-        quantization=facts.quantized,
-        license=facts.license,
-        test_set=sets[facts.tested_on],
-        pictures=facts.metrics.images,
-        words=" ".join([*words, *facts.authors, *names]).lower(),
-    )
-
-
-def threads(number: int) -> str:
-    return f"{number} thread" + ("s" if number > 1 else "")
 
 
 @dataclass(frozen=True)
@@ -133,7 +69,7 @@ def version(step: Step, model: Model) -> Version:
         map=share(facts.released.map),
         map50=share(facts.released.map50),
         latency=milliseconds(latency.latency_ms.median) if latency else "–",
-        cpu=f"{latency.cpu}, {threads(latency.threads)}" if latency else "",
+        cpu=machine(latency),
         size_delta=_size_delta(drift.size) if drift else None,
         map_delta=delta(drift.map, ".3f", more_is_better=True, least=5e-4) if drift else None,
         map50_delta=delta(drift.map50, ".3f", more_is_better=True, least=5e-4) if drift else None,

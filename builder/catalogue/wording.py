@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from builder.catalogue.facts import shown
+from builder.report.formats import Latency
+
 
 def megabytes(size: int) -> str:
     return f"{size / 1e6:.3f} MB"
@@ -17,6 +20,13 @@ def kilobytes(size: int) -> str:
 
 def milliseconds(value: float) -> str:
     return f"{value:.3g} ms" if value < 1000 else f"{value:,.0f} ms"
+
+
+def machine(latency: Latency | None) -> str:
+    """What a latency was measured on; nothing for none."""
+    if latency is None:
+        return ""
+    return f"{shown(latency.cpu)}, {latency.threads} thread{'s' if latency.threads != 1 else ''}"
 
 
 def share(value: float) -> str:

@@ -1,17 +1,16 @@
-"""A browser, and a web server for the folder that a test names."""
+"""A catalogue to look at, and a web server for the folder that a test names."""
 
 from __future__ import annotations
 
+import datetime
 import functools
 import http.server
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
 
 from builder.catalogue.entry import entries_of
 from builder.catalogue.models import models_of
@@ -21,39 +20,7 @@ from builder.catalogue.write import room_for, write_site
 from builder.registry.gate import Gate
 from builder.trust.memory import Memory
 from builder.trust.policy import Origin, Policy
-from tests.browser.look import axe
 from tests.catalogue import many
-
-CHROMIUM = "/usr/bin/chromium"
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
-
-def _missing(what: str) -> NoReturn:
-    message = f"{what} (Debian: .ci/browser installs it)"
-    if os.environ.get("TINSMITH_REQUIRE_BROWSER"):
-        pytest.fail(message)
-    pytest.skip(message)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Skips where Chromium or axe-core is missing, or fails if TINSMITH_REQUIRE_BROWSER is set."""
-    if not Path(CHROMIUM).exists():
-        _missing(f"there is no {CHROMIUM}")
-    try:
-        axe()
-    except FileNotFoundError as error:
-        _missing(f"there is no axe-core at {error}")
-    with sync_playwright() as playwright:
-        try:
-            opened = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        except Error as error:
-            _missing(f"{CHROMIUM} does not start: {error.message[:300]}")
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="session")
@@ -61,8 +28,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The catalogue of ``tests.catalogue.MANY``."""
     folder = tmp_path_factory.mktemp("catalogue")
     out = folder / "public" / "models"
-    import datetime
-
     now = datetime.datetime(2026, 2, 1, tzinfo=datetime.UTC)
     gate = Gate(Policy(), Memory(folder / "state"), now)
     layout = many(folder / "releases")

@@ -5,8 +5,10 @@ Each runs in an environment of its own and is held against what ``tinsmith detec
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from builder.digest import digest_file, digest_json
 from builder.engine.virtualenv import ensure_environment
@@ -154,6 +157,38 @@ def test_a_client_finds_what_tinsmith_finds(
     assert len(differing) <= (1 - share) * compared, differing
     assert compared >= 2 * PICTURES
     assert labels == {"circle", "square", "triangle"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_program_on_the_page_of_a_model_finds_what_tinsmith_finds(
+    variant: str, quantized: tuple[Path, Any], pictures: list[Path], expected: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """As it stands there; only from a lower score on, since these models are trained for a moment."""
+    root, _ = quantized
+    runner(root)("site", "-o", str(tmp_path / "site"))
+    folder = tmp_path / "site" / "models" / f"q-{variant}"
+    found = re.search(
+        r'aria-label="Example in Python"><code>(.*?)</code>', (folder / "index.html").read_text(), re.DOTALL
+    )
+    assert found is not None
+    program, changed = re.subn(r"if score >= [0-9.]+:", f"if score >= {SURE}:", html.unescape(found[1]))
+    assert changed == 1
+    compared = 0
+    for picture in pictures:
+        Image.open(picture).save(folder / "1.0.0" / "picture.jpg", "png")  # whose ending says nothing: no loss
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=folder / "1.0.0", capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        lines = [line.rsplit(maxsplit=5) for line in done.stdout.splitlines()]
+        ours = [each for each in expected[variant][picture.name] if each["score"] >= SURE]
+        assert [line[0] for line in lines] == [each["label"] for each in ours]
+        for (_, score, top, left, bottom, right), each in zip(lines, ours, strict=True):
+            assert float(score) == pytest.approx(each["score"], abs=2e-3)
+            edges = [min(max(float(edge), 0), 1) * 96 for edge in (left, top, right, bottom)]
+            assert edges == pytest.approx(each["box"], abs=0.2)
+            compared += 1
+    assert compared >= PICTURES
 
 
 def test_the_task_library_writes_out_what_was_embedded(quantized: tuple[Path, Any]) -> None:

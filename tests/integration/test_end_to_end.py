@@ -70,7 +70,9 @@ def test_what_a_report_is_given_agrees_with_the_figures(built: Path) -> None:
 def test_a_second_build_runs_nothing(built: Path) -> None:
     done = runner(built)("build", MANIFEST, "--engine", "docker")
     assert "started" not in done.stderr
-    assert [line.split()[0] for line in done.stderr.splitlines()] == list(STEPS)
+    planned, *cached = done.stderr.splitlines()
+    assert planned == "plan     tiny 1.0.0: 9 steps, 9 cached"
+    assert [line.split() for line in cached] == [[step, "cached"] for step in STEPS]
     assert "released before, the same bytes" in done.stdout
 
 

@@ -57,25 +57,22 @@ def test_every_event_is_of_a_kind_of_the_page_and_has_its_fields(recorded: list[
 
 
 def test_a_build_that_fails_says_so_as_the_page_has_it(built: Path, tmp_path: Path) -> None:
-    """Of drawings too small for an object."""
+    """Of a share for evaluation that is less than a picture."""
     text = (built / MANIFEST).read_text()
-    assert "cpu_class" not in text
+    assert "eval: 0.2" in text
     (tmp_path / "manifests").mkdir()
-    # A rate at which no training survives.
-    (tmp_path / MANIFEST).write_text(text.replace("base: 0.002", "base: 1.0e+30").replace("adam", "sgd"))
+    (tmp_path / MANIFEST).write_text(text.replace("eval: 0.2", "eval: 0.001"))
     run = runner(tmp_path)
     run("lock", MANIFEST, *bases())
-    store = str(built / ".tinsmith" / "store")
-    done = run("build", MANIFEST, "--engine", "local", "--store", store, "--progress", "json", status=4)
-    lines = done.stderr.splitlines()
+    lines = run("build", MANIFEST, "--engine", "local", "--progress", "json", status=3).stderr.splitlines()
     records = [json.loads(line) for line in lines if line.startswith("{")]
     kinds = documented()
-    for kind in ("error", "failed"):
-        (record,) = (record for record in records if record["kind"] == kind)
-        assert set(record["detail"]) == kinds[kind][0]
-        assert record["step"] == "train"
-    assert records[-1]["kind"] == "failed"
-    assert records[-1]["detail"]["code"] in lines[len(records)]
+    said, failed = (next(record for record in records if record["kind"] == kind) for kind in ("error", "failed"))
+    for record in (said, failed):
+        assert set(record["detail"]) == kinds[record["kind"]][0]
+        assert (record["step"], record["detail"]["code"]) == ("ingest", "dataset-empty-split")
+    assert failed is records[-1]
+    assert lines[len(records)].startswith("error[dataset-empty-split]: ")
 
 
 def test_the_plan_comes_first_and_tells_all_that_follows(recorded: list[Record]) -> None:
@@ -134,7 +131,7 @@ def test_a_terminal_ends_with_every_step_and_what_was_said(
     marks = [(line.split()[0], line.split()[1], line.split()[2]) for line in table if "loss" not in line]
     assert marks == [("✓", name, "cached" if name == "ingest" else "done") for name in STEPS]
     (loss,) = (line for line in table if "loss" in line)
-    assert re.search("[▁▂▃▄▅▆▇█]{8}", loss)
+    assert re.search("[▁▂▃▄▅▆▇█]{3}", loss)
     assert lines[-1] == "over"
     assert screen.cursor
 

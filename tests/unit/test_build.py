@@ -97,6 +97,25 @@ def test_what_ran_is_kept_when_a_later_step_fails(tmp_path: Path, source: Path) 
     assert engine.ran == ["train"]
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StepFailed("no", code="out-of-memory"), "out-of-memory"), (KeyboardInterrupt(), "interrupted"), (OSError(), "error")],
+)
+def test_a_step_that_does_not_end_well_is_told(
+    tmp_path: Path, source: Path, error: BaseException, code: str
+) -> None:
+    def stopped(step: Step, workspace: Workspace) -> Mapping[str, bytes]:
+        if step.name == "train":
+            raise error
+        return default_work(step, workspace)
+
+    events = Events()
+    with pytest.raises(type(error)):
+        run(tmp_path, source, FakeEngine(stopped), events)
+    assert events[-1] == ("failed", {"step": "train", "key": PLAN.steps[1].key, "code": code})
+    assert [detail["step"] for detail in events.of("finished")] == ["ingest"]
+
+
 def test_only_a_resumable_step_finds_its_checkpoints_again(tmp_path: Path, source: Path) -> None:
     found: dict[str, list[str]] = {}
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from builder.lock import load_lock
-from builder.manifest import Manifest, loads
+from builder.lock.file import load_lock
+from builder.manifest.load import loads
+from builder.manifest.model import Manifest
 from builder.plan.canary import canaries
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan

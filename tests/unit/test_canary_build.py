@@ -16,8 +16,9 @@ from builder.cli.app import app
 from builder.digest import canonical_json
 from builder.engine.base import Workspace
 from builder.errors import BudgetExceeded, DatasetError, IntegrityError, InvalidManifest, StepFailed, UsageError
-from builder.lock.file import lock_path, write_lock
-from builder.manifest import loads
+from builder.lock.file import write_lock
+from builder.lock.place import lock_path
+from builder.manifest.load import loads
 from builder.plan import canary
 from builder.plan.step import Step
 from builder.release import parity
