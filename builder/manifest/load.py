@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,9 +39,23 @@ def loads(text: str, file: str) -> Family:
     plain = unplaced(check(text, file))
     if plain is not None:
         # Sound as it is, as nearly all are. If not, it is read once more for the places of what is wrong.
-        with contextlib.suppress(InvalidManifest):
-            return _family(node_of(plain), [], text)
+        with contextlib.suppress(InvalidManifest, ValidationError):
+            return _single(plain) if _is_single(plain) else _family(node_of(plain), [], text)
     return _family(*_parsed(text, file, _NOUN), text)
+
+
+def _is_single(plain: Any) -> bool:
+    """Does it say one model, with nothing to expand or select?"""
+    several = isinstance(plain, dict) and isinstance(plain.get("quantization"), list)
+    return isinstance(plain, dict) and not several and "matrix" not in plain and "select" not in plain
+
+
+def _single(plain: Mapping[str, Any]) -> Family:
+    """As ``_family``, if it ``_is_single``; ValidationError or InvalidManifest if it is not sound."""
+    manifest = _valid(plain, Manifest)
+    if problems := list(idle(node_of({}), [manifest], None)):
+        raise InvalidManifest(problems)
+    return Family(manifest.name, manifest.version, (Variant("", {}, manifest),), None)
 
 
 def _family(root: Node, problems: list[Diagnostic], text: str) -> Family:

@@ -36,12 +36,10 @@ except ImportError:  # its wheels are not for every Python and system
 
 _SIGNS = re.compile(r"[\t\r\\&*!|>?%@`]")
 _ALWAYS = "\t\r\\"
-"""Tabs, line breaks of other systems, escapes."""
-_COMMENT = re.compile(r"(?:^|(?<= ))#.*", re.MULTILINE)
-_BEGINNING = re.compile(r"(?:^|[ \[\]{},:])[&*!|>?%@`]", re.MULTILINE)
-"""Where a value or key may begin: anchors, aliases, tags, block texts, complex keys, signs that are reserved."""
-_MARKS = re.compile(r"^(?:---|\.\.\.)", re.MULTILINE)
-"""Of documents. (Directives begin with a sign.)"""
+"""Tabs, line breaks of other systems, escapes. The other signs are rare where a value or key may begin: anchors,
+aliases, tags, block texts, complex keys, directives, what is reserved."""
+_BEFORE = "\n []{},:"
+_COMMENT = re.compile(r"(?:^|(?<= ))#", re.MULTILINE)
 NOWHERE = Span("", 1, 1)
 
 _LONGEST_KEPT = 80
@@ -69,11 +67,16 @@ def unplaced(text: str) -> Any:
 
 
 def _has_rare(text: str) -> bool:
-    if _MARKS.search(text):
-        return True
-    if _SIGNS.search(text) is None:
-        return False
-    return any(sign in text for sign in _ALWAYS) or _BEGINNING.search(_COMMENT.sub("", text)) is not None
+    if text.startswith(("---", "...")) or "\n---" in text or "\n..." in text:
+        return True  # marks of documents
+    for found in _SIGNS.finditer(text):
+        at = found.start()
+        if text[at] in _ALWAYS:
+            return True
+        # At the start of the text there is nothing before, which is in every text.
+        if text[at - 1 : at] in _BEFORE and not _COMMENT.search(text, text.rfind("\n", 0, at) + 1, at):
+            return True
+    return False
 
 
 class _Events:
