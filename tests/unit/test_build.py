@@ -99,11 +99,13 @@ def test_what_ran_is_kept_when_a_later_step_fails(tmp_path: Path, source: Path) 
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(StepFailed("no", code="out-of-memory"), "out-of-memory"), (KeyboardInterrupt(), "interrupted"), (OSError(), "error")],
+    [
+        (StepFailed("no", code="out-of-memory"), "out-of-memory"),
+        (KeyboardInterrupt(), "interrupted"),
+        (OSError(), "error"),
+    ],
 )
-def test_a_step_that_does_not_end_well_is_told(
-    tmp_path: Path, source: Path, error: BaseException, code: str
-) -> None:
+def test_a_step_that_does_not_end_well_is_told(tmp_path: Path, source: Path, error: BaseException, code: str) -> None:
     def stopped(step: Step, workspace: Workspace) -> Mapping[str, bytes]:
         if step.name == "train":
             raise error
