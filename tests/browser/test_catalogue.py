@@ -97,6 +97,8 @@ def test_sorted_and_filtered_by_keyboard_alone(browser: Browser, site: Path) -> 
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
         page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Size against accuracy")).to_be_focused()
+        page.keyboard.press("Tab")
         expect(page.get_by_role("searchbox")).to_be_focused()
         page.keyboard.type("raccoon")
         assert shown(page) == ["raccoon-025", "raccoon-050"]
