@@ -100,8 +100,8 @@ def test_it_shows_every_figure_and_the_looks_of_a_finished_training(built: Path,
 def test_it_follows_a_training_that_is_killed_and_goes_on(built: Path, tmp_path: Path) -> None:
     training = TrainingStep(built, MANIFEST, tmp_path)
     output, log = tmp_path / "out", tmp_path / "log"
-    # The folder that a build names when its training starts. Without TensorFlow the other reader never leaves a file that
-    # is removed, as that of a stopped training is when it goes on.
+    # The folder that a build names when its training starts. Without TensorFlow the other reader never leaves a file
+    # that is removed, as that of a stopped training is when it goes on.
     with tensorboard(output / CHECKPOINTS, log, fast=True) as board:
         training.run("out", stop=8)
 

@@ -57,7 +57,12 @@ def source(tmp_path: Path) -> Path:
 def run(tmp_path: Path, source: Path, engine: FakeEngine, events: Emit | None = None) -> dict[str, StepResult]:
     store = DiskStore(tmp_path / "store")
     return build(
-        PLAN, code=CODE, sources={NONE: source}.__getitem__, store=store, engine=lambda: engine, emit=events or Events()
+        PLAN,
+        code=CODE,
+        sources={NONE: source}.__getitem__,
+        store=store,
+        engine=lambda: engine,
+        emit=Events() if events is None else events,
     )
 
 
@@ -99,11 +104,13 @@ def test_what_ran_is_kept_when_a_later_step_fails(tmp_path: Path, source: Path) 
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(StepFailed("no", code="out-of-memory"), "out-of-memory"), (KeyboardInterrupt(), "interrupted"), (OSError(), "error")],
+    [
+        (StepFailed("no", code="out-of-memory"), "out-of-memory"),
+        (KeyboardInterrupt(), "interrupted"),
+        (OSError(), "error"),
+    ],
 )
-def test_a_step_that_does_not_end_well_is_told(
-    tmp_path: Path, source: Path, error: BaseException, code: str
-) -> None:
+def test_a_step_that_does_not_end_well_is_told(tmp_path: Path, source: Path, error: BaseException, code: str) -> None:
     def stopped(step: Step, workspace: Workspace) -> Mapping[str, bytes]:
         if step.name == "train":
             raise error
