@@ -57,7 +57,12 @@ def source(tmp_path: Path) -> Path:
 def run(tmp_path: Path, source: Path, engine: FakeEngine, events: Emit | None = None) -> dict[str, StepResult]:
     store = DiskStore(tmp_path / "store")
     return build(
-        PLAN, code=CODE, sources={NONE: source}.__getitem__, store=store, engine=lambda: engine, emit=events or Events()
+        PLAN,
+        code=CODE,
+        sources={NONE: source}.__getitem__,
+        store=store,
+        engine=lambda: engine,
+        emit=Events() if events is None else events,
     )
 
 

@@ -12,10 +12,12 @@ from builder.lock.toolchains import lock_toolchain
 from builder.manifest.family import Family
 from builder.manifest.load import loads
 from builder.manifest.selection import Select
+from builder.plan.announced import announced
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan
 from builder.plan.merge import merged
 from builder.plan.step import Plan
+from builder.predict.manifest import predicted
 from builder.release.figures import Figures
 from builder.release.select import Candidate, judge, released
 from builder.report.pareto import Point, draw, frontier
@@ -163,3 +165,31 @@ def test_the_frontier_is_what_no_other_beats(tmp_path: Path) -> None:
     draw([a, b, c], "three", tmp_path / "p.png")
     draw([a, b, c], "three", tmp_path / "q.png")
     assert (tmp_path / "p.png").read_bytes() == (tmp_path / "q.png").read_bytes()
+
+
+def test_what_is_announced_has_every_step_once_with_its_variants_and_predicts_only_trainings_to_run() -> None:
+    two = "matrix:\n  model.depth_multiplier: [0.25, 0.5]\n"
+    of = family(
+        SHAPES.replace("  depth_multiplier: 0.25      # width of the network\n", "").replace(
+            "quantization: float32", FOUR
+        )
+        + two
+    )
+    them = plans(of)
+    trained = them[0].step("train").key
+    asked = []
+
+    def cached(key: str) -> bool:
+        asked.append(key)
+        return key == trained
+
+    said = announced(of.name, of.version, list(zip(of.manifests, them, strict=True)), cached=cached)
+    assert said["variants"] == [plan.name for plan in them]
+    assert [step["key"] for step in said["steps"]] == [step.key for step, _ in merged(them)] == asked
+    assert [len(step["variants"]) for step in said["steps"]] == [users for _, users in merged(them)]
+    assert said["steps"][0]["variants"] == said["variants"]
+    one, other = (step for step in said["steps"] if step["training"])
+    assert (one["cached"], one["predicted_seconds"]) == (True, None)
+    waits = next(manifest for manifest, plan in zip(of.manifests, them, strict=True) if plan.name in other["variants"])
+    assert (other["cached"], other["predicted_seconds"]) == (False, predicted(waits)["training_seconds"])
+    assert {step["predicted_seconds"] for step in said["steps"] if step["name"] != "train"} == {None}
