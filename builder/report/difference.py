@@ -117,7 +117,8 @@ def machine(run: Run) -> str:
 
 
 def _figures(old: Facts | None, new: Facts) -> Iterator[Delta]:
-    alike, fair = old is not None and same_pictures(old, new), old is not None and same_machine(old, new)
+    judged = old is not None and not new.subject.canary
+    alike, fair = (judged and old is not None and same(old, new) for same in (same_pictures, same_machine))
 
     def row(what: str, unit: str, figure: Callable[[Facts], float | None], side: int) -> Delta:
         return _delta(what, unit, figure(old) if old is not None else None, figure(new), side)
@@ -192,8 +193,6 @@ def _notes(old: Facts, new: Facts) -> Iterator[str]:
         )
     if old.run is not None and new.run is not None and not same_machine(old, new):
         yield "Latency was measured on different machines, or with other threads: these milliseconds do not compare."
-    if new.subject.canary:
-        yield "This is a canary: trained for a moment on a few pictures. Its figures only show that the chain works."
 
 
 def _released(facts: Facts | None) -> Stage | None:
