@@ -10,6 +10,7 @@ from typing import Any
 from builder.changes.compare import Change, PlanChange
 from builder.changes.gather import Comparison
 from builder.digest import Digest
+from builder.plan.status import Statuses
 from builder.plan.summary import PlanLine
 
 TRAIN = "train"
@@ -28,19 +29,7 @@ class Seconds:
 
 def cached_in(store: Path) -> Cached:
     """Whether a step's result lies in ``store``, which need not exist. IntegrityError for a damaged result."""
-    from builder.store.disk import DiskStore
-
-    if not store.is_dir():
-        return lambda key: False
-    opened = DiskStore(store)
-    known: dict[Digest, bool] = {}
-
-    def cached(key: Digest) -> bool:
-        if key not in known:
-            known[key] = opened.lookup(key) is not None
-        return known[key]
-
-    return cached
+    return Statuses(store).cached
 
 
 def seconds(plans: Iterable[PlanLine], cached: Cached) -> Seconds:

@@ -61,7 +61,7 @@ def outcomes(texts: Sequence[Texts], code: StepCode, current: bool) -> list[byte
 
     here = _here(code, current)
     with contextlib.ExitStack() as helpers:
-        for _ in range(min(threads(), _MOST) - 1 if len(texts) >= WORTH else 0):
+        for _ in range(min(threads(), _MOST) - 1 if len(texts) >= WORTH and sys.executable else 0):
             helpers.enter_context(_helper(work, code, current))
         work(here)
     work(here)
@@ -85,11 +85,17 @@ def _helper(work: Callable[[_Run], None], code: StepCode, current: bool) -> Iter
     """Another process that takes part in ``work``; left when there is no more of it."""
     ours, theirs = Pipe()
     with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), str(theirs.fileno())],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            process_group=0,  # an interrupt from the keyboard is for this process to handle
-        )  # fmt: skip
+        command = [sys.executable, "-c", _PROGRAM, json.dumps(list(map(str, sys.path))), str(theirs.fileno())]
+        try:
+            process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                process_group=0,  # an interrupt from the keyboard is for this process to handle
+            )  # fmt: skip
+        except OSError:
+            ours.close()
+            yield
+            return
     thread = threading.Thread(target=_ask, args=(ours, work, code, current), daemon=True)
     thread.start()
     try:

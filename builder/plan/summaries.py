@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import builder
+from builder import resources
 from builder.errors import InvalidManifest
 from builder.kernels import kernel_sources
 from builder.plan.code import StepCode
@@ -16,7 +17,6 @@ from builder.plan.kept import user_kept
 from builder.plan.parsed import with_imports
 from builder.plan.summary import Summary, Texts
 from builder.plan.written import FORMAT, read
-from builder.resources import docker_folder
 
 PLANNER = ("manifest", "lock", "plan", "predict", "digest.py", "errors.py", "kernels.py", "resources.py")
 """What of tinsmith decides what a summary says."""
@@ -85,7 +85,7 @@ def _planner() -> Iterator[tuple[str, bytes]]:
 
 
 def _toolchains() -> Iterator[tuple[str, bytes]]:
-    for folder in sorted(path.parent for path in docker_folder().glob("*/toolchain.toml")):
+    for folder in sorted(path.parent for path in resources.docker_folder().glob("*/toolchain.toml")):
         for name in _TOOLCHAIN:
             if (folder / name).is_file():
                 yield f"{folder.name}/{name}", (folder / name).read_bytes()

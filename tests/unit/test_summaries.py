@@ -24,11 +24,12 @@ from builder.plan.summaries import PLANNER, summaries
 from builder.plan.summarize import summarize
 from builder.plan.summary import Summary, Texts
 from builder.plan.written import read, write
-from builder.resources import docker_folder, steps_folder
+from builder.resources import steps_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = sorted((ROOT / "manifests").glob("*.yaml"))
 CODE = read_step_code(steps_folder())
+DOCKER = resources.docker_folder()
 
 
 def texts(path: Path) -> Texts:
@@ -109,13 +110,13 @@ def test_the_key_has_all_that_decides(tmp_path: Path, monkeypatch: pytest.Monkey
     ]
     for name, change in (("Dockerfile", "# changed\n"), ("kernels/new.cc", "int main;")):
         docker = tmp_path / name.replace("/", "-")
-        for file in (path for path in docker_folder().rglob("*") if path.is_file()):
-            copy = docker / file.relative_to(docker_folder())
+        for file in (path for path in DOCKER.rglob("*") if path.is_file()):
+            copy = docker / file.relative_to(DOCKER)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(file.read_bytes())
         with (docker / "tf1.15" / name).open("a") as stream:
             stream.write(change)
-        monkeypatch.setattr(front, "docker_folder", lambda docker=docker: docker)
+        monkeypatch.setattr(resources, "docker_folder", lambda docker=docker: docker)
         found.append(keys(item))
         assert keys(item, current=False) == found[7], "of another commit the lock says all"
     planner = list(front._planner())
@@ -156,11 +157,10 @@ def test_a_toolchain_that_changed_is_told_although_the_summary_is_kept(
     asked = [texts(MANIFESTS[0])]
     (made,) = summaries(asked, CODE)
     docker = tmp_path / "docker"
-    for file in (path for path in docker_folder().rglob("*") if path.is_file()):
-        copy = docker / file.relative_to(docker_folder())
+    for file in (path for path in DOCKER.rglob("*") if path.is_file()):
+        copy = docker / file.relative_to(DOCKER)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(file.read_bytes() + (b"# changed\n" if file.name == "Dockerfile" else b""))
-    monkeypatch.setattr(front, "docker_folder", lambda: docker)
     monkeypatch.setattr(resources, "docker_folder", lambda: docker)
     (found,) = summaries(asked, CODE)
     assert isinstance(found, InvalidManifest) and {item.code for item in found.diagnostics} == {"stale-lock"}
@@ -231,6 +231,16 @@ def test_other_processes_do_their_share(started: list[subprocess.Popen[bytes]]) 
     asked = [texts(path) for path in MANIFESTS] * 10
     assert sent(asked) == [apart(texts(path)) for path in MANIFESTS] * 10
     assert [process.poll() is not None for process in started] == [True]
+
+
+def test_a_machine_with_no_room_for_another_process_does_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(pool, "WORTH", 1)
+    monkeypatch.setenv("TINSMITH_THREADS", "2")
+    monkeypatch.setattr(pool.subprocess, "Popen", full)
+    assert sent(mixed()) == [apart(item) for item in mixed()]
 
 
 def test_an_interrupt_leaves_no_process(
