@@ -86,7 +86,8 @@ def _helper(work: Callable[[_Run], None], code: StepCode, current: bool) -> Iter
     ours, theirs = Pipe()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), str(theirs.fileno())],
+            # -P: nothing is imported from the working folder, which may be somebody else's repository.
+            [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path), str(theirs.fileno())],
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             process_group=0,  # an interrupt from the keyboard is for this process to handle
         )  # fmt: skip
