@@ -14,8 +14,6 @@ from builder.changes.manifests import chosen, is_manifest, shown
 from builder.errors import InvalidManifest, UsageError
 from builder.kernels import KERNELS
 from builder.lock.toolchains import FILES
-from builder.manifest.load import loads
-from builder.manifest.source import decode
 from builder.plan.code import StepCode, read_step_code
 from builder.plan.summaries import summaries
 from builder.plan.summary import Summary, Texts
@@ -84,7 +82,7 @@ def compared(
     before = {path: item for path, item in before.items() if path in wanted}
     after = {path: item for path, item in after.items() if path in wanted}
     changes = compare(_planned_then(before, code), _planned(after, code.new, code.current))
-    changes = [_with_selection(change, before, after) for change in changes]
+    changes = [_with_selection(change) for change in changes]
     kept = tuple(change for change in changes if change.status != "unchanged")
     # What did not change at all was not looked into: it is a manifest if it is locked.
     unchanged = len(changes) - len(kept) + sum(_lock(path) in new.ids for path in alike)
@@ -162,10 +160,9 @@ def _planned_then(texts: Mapping[str, Texts], code: _Code) -> dict[str, Summary 
         return {path: InvalidManifest([]) for path in texts}
 
 
-def _with_selection(change: Change, before: Mapping[str, Texts], after: Mapping[str, Texts]) -> Change:
+def _with_selection(change: Change) -> Change:
     """``select`` decides which variants are released, and no plan has it."""
-    then, now = before.get(change.origin or change.path), after.get(change.path)
-    if change.status not in ("unchanged", "renamed") or len(change.plans) < 2 or then is None or now is None:
+    then, now = change.before, change.after
+    if change.status not in ("unchanged", "renamed") or then is None or now is None or then.select == now.select:
         return change
-    old, new = (loads(decode(item.manifest, item.path), item.path).select for item in (then, now))
-    return change if old == new else replace(change, status="changed", selection=True)
+    return replace(change, status="changed", selection=True)

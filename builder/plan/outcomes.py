@@ -85,7 +85,8 @@ def _helper(work: Callable[[_Run], None], code: StepCode, current: bool) -> Iter
     """Another process that takes part in ``work``; left when there is no more of it."""
     ours, theirs = Pipe()
     with theirs:
-        command = [sys.executable, "-c", _PROGRAM, json.dumps(list(map(str, sys.path))), str(theirs.fileno())]
+        # -P: nothing is imported from the working folder, which may be somebody else's repository.
+        command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(list(map(str, sys.path))), str(theirs.fileno())]
         try:
             process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()],

@@ -31,4 +31,5 @@ def summarize(texts: Texts, code: StepCode, *, current: bool = True, shipped: Sh
         PlanLine(plan.name, plan.digest, step_lines(plan), predicted(manifest))
         for plan, manifest in zip(plans, family.manifests, strict=True)
     )
-    return Summary(family.name, family.version, tuple(lines))
+    select = family.select.model_dump_json() if family.select is not None else None
+    return Summary(family.name, family.version, tuple(lines), select)

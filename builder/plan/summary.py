@@ -31,11 +31,16 @@ class PlanLine:
 
 @dataclass(frozen=True)
 class Summary:
-    """A manifest file: the family's name and version, and a plan a variant, in their order."""
+    """A manifest file: the family's name and version, and a plan a variant, in their order.
+
+    ``select``: its section of that name as JSON, None if it has none. It decides which variants are released, and is in
+    no plan.
+    """
 
     name: str
     version: str
     plans: tuple[PlanLine, ...]
+    select: str | None = None
 
 
 @dataclass(frozen=True)

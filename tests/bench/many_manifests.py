@@ -3,6 +3,9 @@
 The manifests, each with its lock, are variations of one with a single model and of one with a matrix, in a git
 repository. Its second commit changes every file and one plan in a hundred, so that ``changed`` has both sides to plan.
 Cold is with nothing of tinsmith's in the cache; warm is the same command again. doit looks after as many files.
+
+The exit status is 1 if a limit is missed: those of MOST_COLD, MOST_WARM and MOST_MEGABYTES. They are for 10,000 files
+to plan; of ``changed`` over a matrix, which plans 20,000 files to 40,000 models, only the memory is judged.
 """
 
 from __future__ import annotations
@@ -103,7 +106,8 @@ def main() -> int:
             print(f"  doit with nothing to do   {peer}", flush=True)
             for words in (["plan", "manifests"], ["changed", "--since", "HEAD~1"]):
                 cold, warm = cold_and_warm(folder, words)
-                late |= cold.seconds > MOST_COLD or warm.seconds > MOST_WARM
+                if base == BASES[0] or words[0] == "plan":
+                    late |= cold.seconds > MOST_COLD or warm.seconds > MOST_WARM
                 late |= max(cold.megabytes, warm.megabytes) > MOST_MEGABYTES
                 ratio = warm.seconds / peer.seconds
                 print(f"  tinsmith {words[0]:8} cold {cold}   warm {warm}, {ratio:.2f} of doit's time", flush=True)

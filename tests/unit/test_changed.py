@@ -317,7 +317,7 @@ def test_step_code_in_the_repository_is_that_of_each_side(
     shutil.copytree(docker_folder(), repository.folder / "docker")
     repository.commit("with tinsmith")
     before = repository.git("rev-parse", "HEAD")
-    for module in ("builder.changes.gather", "builder.resources", "builder.plan.summaries"):
+    for module in ("builder.changes.gather", "builder.resources"):
         monkeypatch.setattr(f"{module}.docker_folder", lambda: repository.folder / "docker")
     monkeypatch.setattr("builder.changes.gather.steps_folder", lambda: repository.folder / "docker" / "steps")
     assert changes(capsys, "--since", before) == {}

@@ -146,7 +146,7 @@ def test_the_planner_is_all_code_that_a_summary_runs_through() -> None:
 def test_what_is_kept_damaged_is_made_again() -> None:
     asked = [texts(path) for path in MANIFESTS]
     made = summaries(asked, CODE)
-    for data in (b"", b"[]", b'["a", "1.0.0", [["a", "", "x", "", {}]]]', b"\xff", b'["a", 1, 2]'):
+    for data in (b"", b"[]", b'["a", "1.0.0", null, [["a", "", "x", "", {}]]]', b"\xff", b'["a", 1, 2]'):
         user_kept().write(dict.fromkeys(front._keys(asked, CODE, True), data))
         assert summaries(asked, CODE) == made
 
