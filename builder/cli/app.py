@@ -110,7 +110,10 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         print(printable(f"error[{StoreUnreachable.code}]: {where}{error.strerror or error}"), file=sys.stderr)
         sys.exit(StoreUnreachable.exit_status)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        # typer makes an exit with this status of an interrupt, and says nothing.
+        if isinstance(ended, SystemExit) and ended.code != 130:
+            raise
         print("interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
         sys.exit(130)
 

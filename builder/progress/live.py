@@ -61,7 +61,8 @@ class Live:
     def close(self) -> None:
         self._stop.set()
         if self._drawn is None:
-            if self._board.rows:
+            # What ended before its first step has an error to tell, and of steps nothing.
+            if self._board.rows and not self._board.count("waiting"):
                 width = 0
                 with contextlib.suppress(OSError, ValueError):
                     width = os.get_terminal_size(self._stream.fileno()).columns

@@ -92,6 +92,12 @@ def test_a_build_with_nothing_to_do_says_so_without_loading_a_library() -> None:
     assert len(lines) == 2 + 7
 
 
+def test_of_a_build_that_ends_before_its_first_step_nothing_is_shown() -> None:
+    stream = Utf8()
+    Story(Live(stream, forced=True)).tell("plan", plan(cached=True)).close()
+    assert stream.getvalue() == ""
+
+
 def test_a_flood_of_events_is_drawn_at_the_view_s_own_pace() -> None:
     stream = Utf8()
     story = Story(Live(stream, forced=True)).tell("plan", plan()).runs("train", BOTH[0])
@@ -147,7 +153,8 @@ def build():
                 emit("progress", {"stage": "training", "step": step, "steps": 100000, "loss": 10 / step})
                 time.sleep(0.01)
 
-app.app = build
+app.app.command(name="drawn")(build)
+sys.argv = ["tinsmith", "drawn"]
 app.main()
 """
 
