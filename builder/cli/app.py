@@ -33,8 +33,8 @@ from builder.cli import (
     verify,
     why,
 )
-from builder.cli.printed import printable
 from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
+from builder.printed import printable
 
 
 def _print_version(wanted: bool) -> None:

@@ -92,7 +92,7 @@ def raise_all(invalid: list[InvalidManifest]) -> None:
 def print_changes(found: Comparison, cached: Cached) -> None:
     """A line a manifest, and a sum."""
     from builder.changes import cost
-    from builder.cli.printed import line
+    from builder.printed import line
 
     if not found.changes:
         print(f"no plan has changed; {_count(found.unchanged)} the same")
@@ -111,7 +111,7 @@ def print_changes(found: Comparison, cached: Cached) -> None:
 def _said(change: Change, cached: Cached) -> tuple[str, str, str]:
     """What changed first, how much of it is there already, and how long the rest takes."""
     from builder.changes import cost
-    from builder.cli.printed import line
+    from builder.printed import line
 
     if change.problems is not None:
         count = len(change.problems.diagnostics)

@@ -44,10 +44,10 @@ def install(
 
     Example: tinsmith hook install /srv/git/models.git --push registry.example.org/models --key /srv/keys/team.key
     """
-    from builder.cli.printed import line
     from builder.errors import UsageError
     from builder.hook import install as installing
     from builder.hook.settings import Settings
+    from builder.printed import line
 
     place = installing.place_of(repository)
     for file in (key, settings):
@@ -74,11 +74,11 @@ def run() -> None:
 
     Example: tinsmith hook run < lines
     """
-    from builder.cli.printed import line
     from builder.errors import UsageError
     from builder.hook import programs, pushed, queue
     from builder.hook.place import Place
     from builder.hook.settings import read
+    from builder.printed import line
 
     place = Place(Path(os.environ.get("GIT_DIR") or ".").resolve())
     settings = read(place)
@@ -118,9 +118,9 @@ def status(repository: Folder, as_json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from builder.cli.printed import line
     from builder.hook import queue
     from builder.hook.install import place_of
+    from builder.printed import line
 
     place = place_of(repository)
     running = queue.running(place)

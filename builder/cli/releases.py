@@ -4,8 +4,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from builder.cli.options import DEFAULT_RELEASES, Json, ReleaseFolder, ReleaseRef
-from builder.cli.printed import line, printable
 from builder.errors import IntegrityError
+from builder.printed import line, printable
 
 if TYPE_CHECKING:
     from builder.release.layout import Layout

@@ -9,8 +9,8 @@ import typer
 
 from builder.cli.gate import AllowUnsigned
 from builder.cli.options import DEFAULT_RELEASES, Json, Progress, ReleaseFolder
-from builder.cli.printed import printable
 from builder.errors import IntegrityError, TinsmithError, UsageError
+from builder.printed import printable
 
 if TYPE_CHECKING:
     from builder.catalogue.models import Model
