@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import threading
 import time
@@ -14,19 +15,23 @@ _EVERY = 0.01
 
 @dataclass(frozen=True)
 class Measured:
-    """``megabytes``: resident, summed over the processes, so that what they share counts for each of them."""
+    """``processor``: seconds of all processors together, which other programs on the machine lengthen less.
+
+    ``megabytes``: resident, summed over the processes, so that what they share counts for each of them.
+    """
 
     seconds: float
+    processor: float
     megabytes: float
     output: bytes
 
     def __str__(self) -> str:
-        return f"{self.seconds:6.2f} s {self.megabytes:5.0f} MB"
+        return f"{self.seconds:6.2f} s ({self.processor:5.2f} s of processors) {self.megabytes:5.0f} MB"
 
 
 def measured(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Measured:
     """``command`` run in ``folder``; it must end with 0."""
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), _used()
     process = subprocess.Popen(command, cwd=folder, env=dict(environment), stdout=subprocess.PIPE)
     peak = _Peak(process.pid)
     peak.start()
@@ -35,7 +40,13 @@ def measured(command: Sequence[str], folder: Path, environment: Mapping[str, str
     peak.stop()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)[:200]}: exit {process.returncode}")
-    return Measured(seconds, peak.bytes / 1e6, output)
+    return Measured(seconds, _used() - used, peak.bytes / 1e6, output)
+
+
+def _used() -> float:
+    """Of all children that have ended."""
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime
 
 
 class _Peak(threading.Thread):
