@@ -44,10 +44,11 @@ bench: $(DEV)  ## Speeds beside a peer's, in the same run: annotations, pictures
 	$(BIN)/python -m tests.bench.many_manifests
 	$(BIN)/python -m tests.bench.training_speed
 
-fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within a second each
+fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within a second each; two readers of YAML agree
 	$(BIN)/python -m tests.fuzz.manifests
 	$(BIN)/python -m tests.fuzz.inputs
 	$(BIN)/python -m tests.fuzz.archives
+	$(BIN)/python -m tests.fuzz.parsers
 
 stress: $(DEV)  ## Trainings killed, a registry that fails, variations around a build: half an hour on two cores
 	$(BIN)/python -m tests.stress.kills
