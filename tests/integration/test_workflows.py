@@ -22,7 +22,7 @@ import pytest
 
 from builder.release.layout import Layout
 from builder.settings import cache_folder
-from tests.integration.conftest import ROOT, project, runner
+from tests.integration.conftest import ROOT, bases, project, runner
 from tests.registries import Running, required, running
 from tests.workflows.github import OWNER, GitHub, Job, environment
 
@@ -136,7 +136,11 @@ def test_a_pull_request(repository: Repository, github: GitHub) -> None:
     assert kept(github, "comments") == []
 
     # Another seed does: a canary is built and told of, from a fork only where a fork may.
-    sha = repository.proposed(lambda: manifest.write_text(text.replace("seed: 1", "seed: 2")))
+    def another_seed() -> None:
+        manifest.write_text(text.replace("seed: 1", "seed: 2"))
+        runner(repository.folder)("lock", "manifests/tiny.yaml", *bases())
+
+    sha = repository.proposed(another_seed)
     jobs = github.run("pull-request.yml", **pull_request(sha, fork=True))
     assert passed(jobs) == {"changed": "success", "canary": "success", "comment": "skipped"}
     assert "tiny" in jobs["canary"][0].summary

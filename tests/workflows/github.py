@@ -200,9 +200,10 @@ def _together(jobs: list[Job]) -> dict[str, Any]:
 
 
 def _holds(condition: str, names: Mapping[str, Any], fine: bool) -> bool:
+    if not fine and not STATUS.search(condition):
+        return False
     status = {"success": lambda: fine, "failure": lambda: not fine, "always": lambda: True, "cancelled": lambda: False}
-    value = bool(value_of(condition, {**names, **status}))
-    return value and (fine or bool(STATUS.search(condition)))
+    return bool(value_of(condition, {**names, **status}))
 
 
 def _permissions(job: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str]:
