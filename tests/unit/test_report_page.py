@@ -18,7 +18,7 @@ from builder.report.html import page
 from builder.report.subject import Subject
 from tests.unit.report_subjects import HOSTILE, documents, png, run, subject
 
-VOID = {"meta", "link", "img", "br", "hr", "input"}
+VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
 
 
 class Seen(HTMLParser):
