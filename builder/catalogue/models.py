@@ -25,6 +25,8 @@ class Drift:
     removed: tuple[str, ...]
     reordered: bool
     input: bool
+    quantization: tuple[str, str] | None
+    license: tuple[str, str] | None
     test_set: bool
     """Has the test set changed? Then mAP does not compare."""
 
@@ -74,6 +76,8 @@ def drift(before: Entry, entry: Entry) -> Drift:
         removed=removed,
         reordered=not added and not removed and old.labels.names != new.labels.names,
         input=old.input != new.input,
+        quantization=(old.quantized, new.quantized) if old.quantized != new.quantized else None,
+        license=(old.license, new.license) if old.license != new.license else None,
         test_set=not same,
     )
 

@@ -105,6 +105,9 @@ def _changes(drift: Drift, images: int) -> list[str]:
         found.append("classes in another order")
     if drift.input:
         found.append("takes another input")
+    for what, pair in (("quantization", drift.quantization), ("licence", drift.license)):
+        if pair:
+            found.append(f"{what}: {pair[0]} → {pair[1]}")
     if drift.test_set:
         found.append(f"tested on other pictures ({images:,}): mAP does not compare")
     return found

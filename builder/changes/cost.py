@@ -33,9 +33,12 @@ def cached_in(store: Path) -> Cached:
 
 
 def seconds(plans: Iterable[PlanLine], cached: Cached) -> Seconds:
-    """Of ``plans`` together: a training that several share counts once."""
+    """Of ``plans`` together: a training that several share counts once, and none is free."""
     trainings = {
-        step.key: int(plan.predicted["training_seconds"]) for plan in plans for step in plan.steps if step.name == TRAIN
+        step.key: max(1, int(plan.predicted["training_seconds"]))
+        for plan in plans
+        for step in plan.steps
+        if step.name == TRAIN
     }
     return Seconds(sum(trainings.values()), sum(time for key, time in trainings.items() if not cached(key)))
 

@@ -122,7 +122,9 @@ def find(folder: Path) -> Repository:
     done = run(["rev-parse", *asked, "--show-cdup", "--show-prefix"], folder=folder)
     if done.returncode != 0:
         what = "is in no git repository" if b"not a git repository" in done.stderr else f"cannot be used: {said(done)}"
-        raise UsageError(f"{folder.absolute()} {what}", help="run this in a clone of the repository with the manifests")
+        raise UsageError(
+            f"{folder.absolute()} {what}", help="it has to be a clone of the repository with the manifests"
+        )
     inside, shallow, hash_name, git_dir, *rest = os.fsdecode(done.stdout).split("\n")
     working = inside == "true"
     return Repository(

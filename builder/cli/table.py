@@ -16,6 +16,9 @@ from builder.release.canary import Trial
 from builder.release.produce import Made
 from builder.report.write import PAGE
 
+_SHOWN = 5
+"""Rejected pictures that are named; data.json has all."""
+
 
 @dataclass(frozen=True)
 class Produced:
@@ -94,13 +97,17 @@ def _print_files(console: Any, item: Made, *, brief: bool) -> None:
 
 def _print_trial(console: Any, item: Made, trial: Trial) -> None:
     measured, predicted, sample = item.candidate.figures.metrics["size"], trial.predicted_bytes, trial.sample
+    more = len(trial.rejected) - _SHOWN
     difference = 100 * (measured - predicted) / predicted
     lines = [
         f"\ncanary of {trial.of.name}@{trial.of.version}: not released",
         f"  judged      {', '.join(trial.judged)}",
         f"  not judged  {', '.join(trial.not_judged)}: the model has learnt nothing yet",
         f"  data        annotations of all {sample['total']:,} pictures; {sample['train']:,} trained on, "
-        f"{sample['eval']:,} evaluated, {sample['not_opened']:,} not opened",
+        f"{sample['eval']:,} evaluated, {sample['not_opened']:,} not opened"
+        + (f", {len(trial.rejected):,} rejected" if trial.rejected else ""),
+        *(f"  rejected    {each['file']}: {each['reason']}" for each in trial.rejected[:_SHOWN]),
+        *([f"  rejected    {more:,} more, all named in {item.folder / 'data.json'}"] if more > 0 else []),
         f"  size        {measured:,} bytes, {difference:+.1f} % of the {predicted:,} predicted",
         *([f"  init        {100 * trial.covered:.1f} % of the parameters"] if trial.covered is not None else []),
         f"  whole build {in_words(predicted_of(trial.of))}",
@@ -128,6 +135,7 @@ def _document(item: Made) -> dict[str, object]:
             "judged": list(trial.judged),
             "not_judged": list(trial.not_judged),
             "sample": dict(trial.sample),
+            "rejected": [dict(each) for each in trial.rejected],
             "covered": trial.covered,
             "predicted": predicted_of(trial.of),
             "files": str(item.folder),

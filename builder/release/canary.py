@@ -37,6 +37,7 @@ class Trial:
     run.json would say. ``judged`` and ``not_judged`` name budgets and checks. ``predicted_bytes``: of the .tflite.
     ``sample``: how many pictures there are (``total``), were trained on (``train``), evaluated (``eval``) and
     ``not_opened``. ``covered``: share of the trained parameters that ``train.init`` gave, None without it.
+    ``rejected``: pictures that are not used, each with ``file`` and ``reason``; no more than ``max_rejected`` allows.
     """
 
     of: Manifest
@@ -47,6 +48,7 @@ class Trial:
     predicted_bytes: int
     sample: Mapping[str, int]
     covered: float | None
+    rejected: tuple[Mapping[str, str], ...] = ()
 
 
 def planned_canaries(family: Family, lock: Lock, code: StepCode) -> list[tuple[Canary, Plan]]:
@@ -80,6 +82,7 @@ def try_canaries(
         figures = figures_of(results, store)
         certificate = _document(results, store, "verify", "certificate.json")
         golden = _document(results, store, "verify", "golden/expected.json")
+        ingested = _document(results, store, "ingest", "report.json")
         misses = [
             *budgets.of_any_weights(canary.of.verify, figures.metrics, figures.latency),
             *parity.misses(certificate, golden),
@@ -92,7 +95,8 @@ def try_canaries(
             judged=(*_given(canary.of.verify, but=_BY_WEIGHTS), parity.CHECK),
             not_judged=(*_given(canary.of.verify, only=_BY_WEIGHTS), "constant answer"),
             predicted_bytes=_predicted(canary.of),
-            sample=_document(results, store, "ingest", "report.json")["sample"],
+            sample=ingested["sample"],
+            rejected=tuple(ingested.get("rejected", ())),
             covered=_covered(results, store),
         )
         folder = out / f"{canary.of.name}-{canary.of.version}{SUFFIX}"

@@ -32,7 +32,7 @@ def budgets(facts: Facts) -> list[Budget]:
     limits = facts.manifest.get("verify")
     rows = list(_rows(limits if isinstance(limits, Mapping) else {}, metrics, facts))
     constant = metrics.degenerate.constant_answer
-    said = metrics.degenerate.reason or ("yes" if constant else "no")
+    said = metrics.degenerate.reason or ("they do not" if constant else "they do")
     rows.append(Budget("constant answer", "answers must differ from picture to picture", said, _state(constant)))
     unjudged = facts.subject.unjudged
     return [replace(row, state=_UNJUDGED) if row.name in unjudged else row for row in rows]

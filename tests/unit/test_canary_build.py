@@ -34,6 +34,7 @@ RAW = {
     "max_raw_score_diff": 0.0,
     "pictures": 16,
 }
+REJECTED = [{"file": "annotations/7.xml", "reason": "unknown label 'racoon'"}]
 HEAD = {"shape": [4, 1], "digest": "", "largest": 1.0, "sample": [-1.0, 1.0, -1.0, 1.0]}
 GOLDEN = {"pictures": [{"raw": {"box_encodings": HEAD, "class_scores": HEAD}}]}
 SAMPLE = {"train": 48, "eval": 24, "not_opened": 2928, "total": 3000}
@@ -50,7 +51,7 @@ def work(step: Step, workspace: Workspace) -> Mapping[str, bytes]:
     files = dict(small_release.work(step, workspace))
     written: dict[str, Any] = {}
     if step.module == "ingest_sample":
-        written["report.json"] = {"sample": SAMPLE}
+        written["report.json"] = {"sample": SAMPLE, "rejected": []}
     if step.module == "verify":
         kind = step.params["quantization"]["type"]
         written = {"certificate.json": certificate(kind), "golden/expected.json": GOLDEN, "metrics.json": UNTRAINED}
@@ -106,6 +107,7 @@ def test_a_canary_runs_every_step_and_releases_nothing(engine: FakeEngine, capsy
     assert "judged      max_size, frozen graph and .tflite agree" in said
     assert "not judged  min_map50, max_map_drop, constant answer" in said
     assert "annotations of all 3,000 pictures; 48 trained on, 24 evaluated, 2,928 not opened" in said
+    assert "rejected" not in said
     assert "1,400,000 bytes, -2.6 % of the 1,43" in said
     assert "0.984" not in said and "0.000" not in said, "what an untrained model scores is not shown"
 
@@ -201,6 +203,20 @@ def test_heads_of_another_shape_are_told() -> None:
     document = certificate()
     document["image_sets"]["eval"]["pairs"]["frozen:tflite_tf1"]["raw"] = None
     assert parity.misses(document, GOLDEN) == ["frozen graph and .tflite agree: tflite_tf1 has heads of another shape"]
+
+
+def test_what_was_rejected_is_named(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    def tolerates(step: Step, workspace: Workspace) -> Mapping[str, bytes]:
+        if step.module == "ingest_sample":
+            report = json.dumps({"sample": SAMPLE, "rejected": REJECTED}).encode()
+            return {**work(step, workspace), "report.json": report}
+        return work(step, workspace)
+
+    engine.work = tolerates
+    tinsmith()
+    said = capsys.readouterr().out
+    assert "2,928 not opened, 1 rejected" in said
+    assert "rejected    annotations/7.xml: unknown label 'racoon'" in said
 
 
 def test_what_stops_a_step_stops_the_canary(engine: FakeEngine) -> None:
