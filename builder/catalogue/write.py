@@ -42,7 +42,7 @@ def check_replaceable(folder: Path) -> None:
         raise UsageError(
             f"{folder} has files that no site put there: {', '.join(foreign[:5])}"
             + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""),
-            help="name a new folder, or remove them",
+            help="name a new folder",
         )
 
 
