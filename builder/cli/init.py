@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,13 @@ def init(
 ) -> None:
     """Write a commented starter manifest, manifests/NAME.yaml, and the schema that editors complete it from.
 
+    Where there is no .gitignore, one is written that names what builds make.
+
     Example: tinsmith init squirrels --data ../squirrel-photos
     """
     from builder.manifest.load import loads
     from builder.manifest.schema import FILE, schema_text
-    from builder.starter import starter_text, survey
+    from builder.starter import GITIGNORE, starter_text, survey
 
     path = Path("manifests") / f"{name}.yaml"
     if data is None:
@@ -37,3 +40,6 @@ def init(
     except FileExistsError:
         raise UsageError(f"{path} is there already", help="choose another name, or edit it") from None
     print(path)
+    with suppress(FileExistsError), Path(".gitignore").open("x", encoding="utf-8") as stream:
+        stream.write(GITIGNORE)
+        print(".gitignore")

@@ -1,6 +1,6 @@
 """``tinsmith init``: looks at a folder of data and writes a manifest for it."""
 
 from builder.starter.survey import Survey, survey
-from builder.starter.text import starter_text
+from builder.starter.text import GITIGNORE, starter_text
 
-__all__ = ["Survey", "starter_text", "survey"]
+__all__ = ["GITIGNORE", "Survey", "starter_text", "survey"]

@@ -51,6 +51,13 @@ release:
   authors: []
 """
 
+GITIGNORE = """\
+# What tinsmith makes: results of steps, files of the last build, releases.
+.tinsmith/
+build/
+releases/
+"""
+
 _FORMATS = {
     "voc": "pictures with Pascal VOC annotations",
     "coco": "pictures with a COCO JSON",

@@ -7,6 +7,7 @@ scratch folders of steps (workspaces.py).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 
 from builder.digest import Digest, canonical_json, digest_bytes, digest_json, hex_of, parse_digest
 from builder.errors import IntegrityError, StoreUnreachable
+from builder.settings import STORE
 from builder.store import temporary, workspaces
 from builder.store.base import Artifact, StepResult
 
@@ -37,6 +39,18 @@ class DiskStore:
                 f"the store {root} cannot be written: {error.strerror}",
                 help="choose another with --store DIR",
             ) from error
+        if self.root == STORE.absolute():
+            self._ignored_by_git(self.root.parent / ".gitignore")
+
+    def _ignored_by_git(self, path: Path) -> None:
+        """The default place is in the user's project, but nothing to commit. A store works without this file."""
+        if path.exists() or path.parent.is_symlink():
+            return
+        with contextlib.suppress(OSError), temporary.new_file(self._temporary) as (unfinished, target):
+            target.write(b"*\n")
+            target.flush()
+            unfinished.chmod(0o644)
+            unfinished.rename(path)
 
     @property
     def _blobs(self) -> Path:

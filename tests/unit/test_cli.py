@@ -60,3 +60,12 @@ def test_a_mistake_is_one_error_with_its_status(tmp_path: Path, words: list[str]
 def test_version(tmp_path: Path) -> None:
     done = tinsmith(tmp_path, "--version")
     assert (done.returncode, done.stdout) == (0, f"tinsmith {importlib.metadata.version('tinsmith')}\n")
+
+
+def test_init_has_git_ignore_what_builds_make_and_touches_no_file_that_is_there(tmp_path: Path) -> None:
+    assert tinsmith(tmp_path, "init", "owls").stdout == "manifests/owls.yaml\n.gitignore\n"
+    path = tmp_path / ".gitignore"
+    assert {".tinsmith/", "build/", "releases/"} < set(path.read_text().splitlines())
+    path.write_text("mine")
+    assert tinsmith(tmp_path, "init", "storks").stdout == "manifests/storks.yaml\n"
+    assert path.read_text() == "mine"

@@ -11,6 +11,7 @@ import pytest
 
 from builder.digest import digest_bytes
 from builder.errors import IntegrityError, StoreUnreachable
+from builder.settings import STORE
 from builder.store.base import Artifact, StepResult
 from builder.store.disk import DiskStore
 
@@ -140,3 +141,16 @@ def digest_of(path: Path):  # type: ignore[no-untyped-def]
     from builder.digest import parse_digest
 
     return parse_digest(f"sha256:{path.stem}")
+
+
+def test_git_does_not_see_a_store_in_its_default_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    DiskStore(Path("elsewhere/store"))
+    assert not Path("elsewhere/.gitignore").exists()
+    DiskStore(STORE)
+    ignored = Path(".tinsmith/.gitignore")
+    assert ignored.read_text() == "*\n"
+    ignored.write_text("mine")
+    DiskStore(STORE.absolute())
+    assert ignored.read_text() == "mine"
+    assert list(Path(".tinsmith/store/tmp").iterdir()) == []
