@@ -113,6 +113,7 @@ class DockerEngine:
                 self._create(name, step, user, mounts)
                 code, memory_ran_out = self._follow(name, said)
             except (KeyboardInterrupt, SystemExit):
+                said.stopping()
                 stop(self.client, name, _GRACE_SECONDS)
                 raise
             finally:

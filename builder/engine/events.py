@@ -7,6 +7,7 @@ import re
 import signal
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from builder.engine.base import Emit
@@ -14,6 +15,7 @@ from builder.errors import DatasetError, StepFailed, TinsmithError
 
 RECORD_SEPARATOR = b"\x1e"
 TAIL_LINES = 30
+STOPPING = "stopping; what is finished is kept"
 _LONGEST_LINE = 1 << 20
 """Bytes kept of one line: a step that prints without end costs no more memory than this."""
 
@@ -49,6 +51,11 @@ class StepOutput:
             if rest:
                 self._line(stream, rest)
         self._partial = {"stdout": b"", "stderr": b""}
+
+    def stopping(self) -> None:
+        """Tells that the step was asked to end, which may take it a while."""
+        with suppress(OSError):  # what reads our output may be gone already: the step is still to end in peace
+            self._emit("message", {"text": STOPPING})
 
     def _line(self, stream: Stream, line: bytes) -> None:
         if stream == "stdout" and line.startswith(RECORD_SEPARATOR):

@@ -102,8 +102,10 @@ def _supervise(command: Sequence[str], env: dict[str, str], folder: Path, said: 
         try:
             _follow(process, {"stdout": out, "stderr": err}, said, step)
             return process.wait()
-        except BaseException:
+        except BaseException as error:
             _signal_group(process, signal.SIGTERM)
+            if isinstance(error, KeyboardInterrupt):
+                said.stopping()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_GRACE_SECONDS)
             raise

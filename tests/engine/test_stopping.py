@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from builder.engine.docker import DockerEngine
+from builder.engine.events import STOPPING
 from builder.engine.isolation import strongest
 from builder.engine.leftovers import RUN_LABEL
 from builder.plan.step import Toolchain
@@ -41,7 +42,8 @@ class Build:
         self.process.send_signal(number)
         code = self.process.wait(60)
         assert self.process.stdout is not None
-        self.process.stdout.close()
+        with self.process.stdout as stream:
+            self.said = stream.read()
         return code
 
 
@@ -79,6 +81,7 @@ def test_an_interrupted_build_leaves_nothing_but_its_checkpoints(bench: Bench, c
     assert processes(build.nonce)
 
     assert build.end_by(signal.SIGINT) == 130
+    assert STOPPING in build.said
 
     assert comes_true(lambda: not processes(build.nonce))
     assert (build.root / "out" / "checkpoints" / "saved").is_file()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builder.engine.events import RECORD_SEPARATOR, StepOutput, failure
+from builder.engine.events import RECORD_SEPARATOR, STOPPING, StepOutput, failure
 from builder.progress.events import Event
 from builder.progress.plain import Plain
 from tests.fakes import Events
@@ -51,3 +51,14 @@ def test_of_progress_only_what_makes_sense_is_shown(detail: dict[str, Any], show
     stream = io.StringIO()
     Plain(stream).show(Event(1e9, "train", "progress", detail))
     assert stream.getvalue() == shown
+
+
+def test_that_a_step_is_being_stopped_is_told_while_anybody_listens() -> None:
+    output, seen = said()
+    output.stopping()
+    assert seen.of("message") == [{"text": STOPPING}]
+
+    def gone(*_: object) -> None:
+        raise BrokenPipeError
+
+    StepOutput(gone).stopping()
