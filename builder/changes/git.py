@@ -163,6 +163,12 @@ def commit(repository: Repository, revision: str) -> str | None:
             help="fetch the whole history: git fetch --unshallow; for actions/checkout: fetch-depth: 0",
             code="unknown-revision",
         )
+    if not _in(repository, ["rev-list", "--all", "--max-count=1"]).stdout:
+        raise UsageError(
+            "the repository has no commit yet",
+            help=f"compare with nothing: --since {'0' * 40}",
+            code="unknown-revision",
+        )
     raise UsageError(
         f"the repository has no revision {revision[:200]!a}",
         help="git log --oneline; one range (a..b) is two revisions: --since a --to b",

@@ -95,7 +95,7 @@ def print_changes(found: Comparison, cached: Cached) -> None:
     from builder.printed import line
 
     if not found.changes:
-        print(f"no plan has changed; {_count(found.unchanged)} the same")
+        print("; ".join(["no plan has changed", *_unchanged(found)]))
         return
     rows = [(line(change.path), change.status, *_said(change, cached)) for change in found.changes]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -105,7 +105,9 @@ def print_changes(found: Comparison, cached: Cached) -> None:
     building = [change for change in found.changes if change.builds]
     left = cost.seconds(cost.to_build(building), cached).to_run
     told = f"{len(building)} to build, {cost.in_words(left)} on two cores" if building else "nothing to build"
-    print(f"{told}; {_count(found.unchanged)} the same")
+    invalid = len(found.invalid)
+    wrong = [f"{invalid:,} {'is' if invalid == 1 else 'are'} invalid"] if invalid else []
+    print("; ".join([told, *wrong, *_unchanged(found)]))
 
 
 def _said(change: Change, cached: Cached) -> tuple[str, str, str]:
@@ -129,5 +131,7 @@ def _said(change: Change, cached: Cached) -> tuple[str, str, str]:
     return steps, done, cost.in_words(cost.seconds(cost.to_build([change]), cached).to_run)
 
 
-def _count(unchanged: int) -> str:
-    return f"{unchanged:,} manifest" + (" is" if unchanged == 1 else "s are")
+def _unchanged(found: Comparison) -> list[str]:
+    """How many manifests are the same, if any."""
+    count = found.unchanged
+    return [f"{count:,} manifest" + (" is the same" if count == 1 else "s are the same")] if count else []

@@ -50,6 +50,7 @@ def install(
     from builder.printed import line
 
     place = installing.place_of(repository)
+    installing.check_itself(repository)
     for file in (key, settings):
         if file is not None and not file.is_file():
             raise UsageError(f"there is no file {file}")
@@ -119,7 +120,7 @@ def status(repository: Folder, as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from builder.hook import queue
-    from builder.hook.install import place_of
+    from builder.hook.install import installed, place_of
     from builder.printed import line
 
     place = place_of(repository)
@@ -134,7 +135,9 @@ def status(repository: Folder, as_json: Json = False) -> None:
         print(line(f"{job.number:>4}  {state:7}  {branch} {_span(job)}  {place.log(job.number)}"))
         for text in job.said:
             print(line(f"      {text}"))
-    if not found:
+    if not installed(place):
+        print(line(f"no hook is installed: tinsmith hook install {repository}"))
+    elif not found:
         print("no jobs yet")
     elif running is None and any(state == "waiting" for _, state in found):
         print(line(f"no worker is at them: tinsmith hook work {repository}"))

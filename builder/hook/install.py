@@ -12,7 +12,7 @@ from builder.changes import git
 from builder.errors import StoreUnreachable, UsageError
 from builder.hook.place import Place
 from builder.hook.programs import tinsmith
-from builder.hook.settings import Settings, write
+from builder.hook.settings import Settings, read, write
 
 NAME = "post-receive"
 _MARK = "# Written by 'tinsmith hook install', which also changes it; settings: [tinsmith] in this repository's config."
@@ -29,13 +29,29 @@ def place_of(repository: Path) -> Place:
     return Place((repository / os.fsdecode(done.stdout).removesuffix("\n")).resolve())
 
 
+def check_itself(repository: Path) -> None:
+    """UsageError if ``repository`` is only a folder somewhere in one: what is installed is for the whole of it."""
+    found = git.find(repository)
+    if repository.resolve() not in (found.top, found.git_dir.resolve(), place_of(repository).git_dir):
+        whole = found.top or found.git_dir
+        raise UsageError(
+            f"{repository} is a folder inside the repository {whole}", help=f"tinsmith hook install {whole}"
+        )
+
+
+def installed(place: Place) -> bool:
+    """Whether pushes reach tinsmith: its settings and its hook are there."""
+    path = hook_path(place)
+    return read(place) is not None and path.is_file() and _ours(path)
+
+
 def install(place: Place, settings: Settings) -> Path:
     """Writes the settings and the hook; returns the hook's path. Again is the same as once.
 
     UsageError (``foreign-hook``), with nothing written, if another hook is there.
     """
     path = hook_path(place)
-    if path.is_symlink() or (path.exists() and _MARK not in path.read_text(encoding="utf-8", errors="replace")):
+    if path.is_symlink() or (path.exists() and not _ours(path)):
         raise UsageError(
             f"{path} is there already, and is not tinsmith's",
             help=f"have it pass its input on to: {shlex.join(tinsmith('hook', 'run'))}",
@@ -45,6 +61,10 @@ def install(place: Place, settings: Settings) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, script())
     return path
+
+
+def _ours(path: Path) -> bool:
+    return _MARK in path.read_text(encoding="utf-8", errors="replace")
 
 
 def script() -> str:

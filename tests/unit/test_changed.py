@@ -124,6 +124,8 @@ def test_invalid_manifests_are_all_told_after_the_list(
     repository.manifest("three", LONGER)
     out, err = tinsmith(capsys, "changed", "--since", "HEAD", status=3)
     assert [line.split()[1] for line in out.splitlines()[:-1]] == ["invalid", "changed", "invalid"]
+    told = out.splitlines()[-1]
+    assert told.startswith("1 to build, ") and told.endswith("; 2 are invalid")
     assert "one.yaml:6:7: error[stale-lock]" in err
     assert "did you mean 'model'?" in err
     found = changes(capsys, "--since", "HEAD", status=3)
@@ -238,6 +240,19 @@ def test_a_revision_that_is_none(
 ) -> None:
     _, err = tinsmith(capsys, "changed", f"--since={revision}", status=2)
     assert says in err
+
+
+def test_a_repository_without_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Repository(tmp_path / "new")
+    made.manifest("one")
+    monkeypatch.chdir(made.folder)
+    _, err = tinsmith(capsys, "changed", "--since", "HEAD", status=2)
+    assert "has no commit yet" in err and f"--since {ZERO}" in err
+    assert tinsmith(capsys, "changed", "--since", ZERO)[0].splitlines()[-1].startswith("1 to build")
+    made.commit()
+    assert "has no revision" in tinsmith(capsys, "changed", "--since", "nowhere", status=2)[1]
 
 
 def test_zeros_stand_for_nothing_before(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:

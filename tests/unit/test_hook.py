@@ -523,3 +523,23 @@ def test_done_jobs_are_kept_for_a_while_and_failed_ones_for_good(
     assert sorted(path.name for path in place.logs.iterdir()) == ["1.log", "4.log", "5.log"]
     (place.jobs / "00000009.json").write_text("{")
     assert len(queue.jobs(place)) == 3
+
+
+def test_a_hook_is_installed_into_the_repository_that_is_named_and_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = Repository(tmp_path / "clone")
+    tree.write("manifests/deep/a.yaml", "")
+    for folder in (tree.folder / "manifests", tree.folder / ".git" / "hooks"):
+        with pytest.raises(UsageError, match="is a folder inside the repository"):
+            app(["hook", "install", str(folder)], standalone_mode=False)
+    assert not hook_path(Place(tree.folder / ".git")).exists()
+    app(["hook", "status", str(tree.folder)], standalone_mode=False)
+    assert capsys.readouterr().out == f"no hook is installed: tinsmith hook install {tree.folder}\n"
+    link = tmp_path / "link"
+    link.symlink_to(tree.folder)
+    for folder in (link, tree.folder / ".git"):
+        app(["hook", "install", str(folder)], standalone_mode=False)
+    capsys.readouterr()
+    app(["hook", "status", str(tree.folder)], standalone_mode=False)
+    assert capsys.readouterr().out == "no jobs yet\n"
