@@ -12,6 +12,7 @@ from builder.changes.gather import Comparison
 from builder.digest import Digest
 from builder.plan.status import Statuses
 from builder.plan.summary import PlanLine
+from builder.words import roughly
 
 TRAIN = "train"
 """The step whose time is predicted; the others take seconds to minutes."""
@@ -50,11 +51,7 @@ def to_build(changes: Iterable[Change]) -> list[PlanLine]:
 
 def in_words(count: int) -> str:
     """``count`` seconds of training."""
-    if not count:
-        return "no training"
-    if count < 60:
-        return f"about {count} s"
-    return f"about {count / 60:.0f} min" if count < 7200 else f"about {count / 3600:.0f} h"
+    return roughly(count) if count else "no training"
 
 
 def document(comparison: Comparison, cached: Cached) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from builder.predict import predict, training_seconds
+from builder.words import roughly
 
 if TYPE_CHECKING:
     from builder.manifest.model import Manifest
@@ -22,10 +23,8 @@ def predicted(manifest: Manifest) -> dict[str, Any]:
 
 
 def in_words(found: Mapping[str, Any]) -> str:
-    minutes = found["training_seconds"] / 60
     return (
         f"{found['parameters'] / 1e6:.2f} M parameters, {found['multiply_adds'] / 1e6:,.0f} M multiply-adds a picture, "
-        f".tflite of {found['tflite_bytes'] / 1e6:.3f} MB; training takes about "
-        + (f"{minutes:.0f} min" if minutes >= 1 else f"{found['training_seconds']} s")
-        + " on two cores"
+        f".tflite of {found['tflite_bytes'] / 1e6:.3f} MB; "
+        f"training takes {roughly(found['training_seconds'])} on two cores"
     )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from builder.progress.board import Board, Row, Status
 from builder.progress.glyphs import Glyphs
 from builder.progress.series import spark
-from builder.progress.words import duration, loss_of, losses_of, roughly, stage_of
+from builder.progress.words import duration, loss_of, losses_of, stage_of
+from builder.words import roughly
 
 Line = list[tuple[str, str]]
 """Pieces of text, each with a style: ``dim``, ``bold``, ``green``, ``cyan``, ``yellow``, ``red`` or nothing."""

@@ -55,11 +55,3 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-
-
-def roughly(seconds: float) -> str:
-    """Of a prediction: ``under a minute``, ``about 12 min``, ``about 2h05m``."""
-    if seconds < 60:
-        return "under a minute"
-    minutes = round(seconds / 60)
-    return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60}h{minutes % 60:02}m"

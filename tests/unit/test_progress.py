@@ -11,6 +11,7 @@ from builder.progress.live import Live
 from builder.progress.plain import Plain
 from builder.progress.views import JsonLines, Quiet, view_for
 from builder.progress.words import duration
+from builder.words import roughly
 from tests.unit.progress_story import BOTH, Story, plan
 
 PROGRESS = {
@@ -133,3 +134,11 @@ def test_the_view_is_the_one_that_the_stream_can_show(
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "under a minute"), (59, "under a minute"), (60, "about 1 min"), (5000, "about 83 min"), (7500, "about 2h05m")],
+)
+def test_a_predicted_time_in_words(seconds: int, text: str) -> None:
+    assert roughly(seconds) == text
