@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builder.manifest.family import Family
 from builder.predict.manifest import in_words
@@ -16,6 +16,11 @@ from builder.release.canary import Trial
 from builder.release.produce import Made
 from builder.report.write import PAGE
 
+if TYPE_CHECKING:  # rich takes a tenth of a second to import
+    from rich.console import Console
+
+_HEADINGS = ("size", "mAP", "mAP@0.5", "constant box", "latency")
+_WIDEST = 10_000
 _SHOWN = 5
 """Rejected pictures that are named; data.json has all."""
 
@@ -36,23 +41,10 @@ def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
         print(json.dumps([_document(item) for item in every], indent=2, sort_keys=True))
         return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("release", "size", "mAP", "mAP@0.5", "constant box", "latency", ""):
-        table.add_column(heading, justify="left" if heading in ("release", "") else "right", no_wrap=True)
-    for item in every:
-        figures, manifest = item.candidate.figures, item.variant.manifest
-        table.add_row(
-            f"{manifest.name}@{manifest.version}",
-            f"{figures.metrics['size'] / 1e6:.3f} MB",
-            *_scores(item),
-            f"{figures.latency['latency_ms']['median']:.1f} ms",
-            _state(item),
-        )
-    # Elsewhere than on a terminal nothing is cut: logs are searched for these figures.
+    # Elsewhere than on a terminal there is room for the table: logs are searched for these figures.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
-    console.print(table)
+    print_rows(console, [_row(item) for item in every])
     for produced in families:
         for item in produced.made:
             if item.trial is not None:
@@ -63,6 +55,39 @@ def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
             console.print(f"  report  {item.folder / PAGE}", markup=False, soft_wrap=True)
         if produced.comparison is not None:
             console.print(f"\nvariants compared  {produced.comparison}", markup=False, soft_wrap=True)
+
+
+def print_rows(console: Console, rows: Sequence[Sequence[str]]) -> None:
+    """A table, or where ``console`` is too narrow for it the figures of a release below each other: none is ever cut.
+
+    ``rows`` have a release and what _HEADINGS name.
+    """
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("release", *_HEADINGS, ""):
+        table.add_column(heading, justify="left" if heading in ("release", "") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    if needed <= console.width:
+        console.print(table)
+        return
+    for release, *figures, state in rows:
+        told = [f"  {heading:12}  {text}" for heading, text in zip(_HEADINGS, figures, strict=True)]
+        console.print("\n".join([release, *told, f"  {state}"]), markup=False, soft_wrap=True)
+
+
+def _row(item: Made) -> tuple[str, ...]:
+    figures, manifest = item.candidate.figures, item.variant.manifest
+    return (
+        f"{manifest.name}@{manifest.version}",
+        f"{figures.metrics['size'] / 1e6:.3f} MB",
+        *_scores(item),
+        f"{figures.latency['latency_ms']['median']:.1f} ms",
+        _state(item),
+    )
 
 
 def _scores(item: Made) -> tuple[str, str, str]:
