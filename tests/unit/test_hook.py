@@ -525,7 +525,6 @@ def test_done_jobs_are_kept_for_a_while_and_failed_ones_for_good(
     assert len(queue.jobs(place)) == 3
 
 
-<<<<<<< ours
 def test_a_hook_is_installed_into_the_repository_that_is_named_and_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -544,7 +543,8 @@ def test_a_hook_is_installed_into_the_repository_that_is_named_and_no_other(
     capsys.readouterr()
     app(["hook", "status", str(tree.folder)], standalone_mode=False)
     assert capsys.readouterr().out == "no jobs yet\n"
-=======
+
+
 def test_data_are_those_of_the_commit_or_fetched(tmp_path: Path) -> None:
     """A digest is no proof of having the data: a release of them would show their pictures."""
     (tmp_path / "manifests").mkdir()
@@ -556,4 +556,3 @@ def test_data_are_those_of_the_commit_or_fetched(tmp_path: Path) -> None:
     ):  # fmt: skip
         (tmp_path / "manifests" / "a.yaml").write_text(f"{text[:start]}    path: {path}\n{text[end:]}")
         assert reads_outside(tmp_path, "manifests/a.yaml") == found
->>>>>>> theirs
