@@ -21,7 +21,7 @@ from builder.release.sign import attach_provenance
 from builder.release.versions import LayoutIndex, listing_all
 from builder.trust.index import renewed, seal
 from builder.trust.keys import load_public, load_signing
-from tests.catalogue import HOSTILE, Recipe, add, many, provenance_of
+from tests.catalogue import HOSTILE, Recipe, add, many, metadata, provenance_of
 from tests.golden.write import ROOT
 
 A, B = Recipe("a"), Recipe("b", map=0.6)
@@ -339,6 +339,19 @@ def test_one_name_of_a_folder_can_be_meant(project: Path) -> None:
     many(project / "mirror")
     tinsmith("site", "./mirror:shapes", "-o", "site", "--allow-unsigned")
     assert set(listed()) == {"shapes@2.1.0-rc.1", "shapes@2.0.0", "shapes@1.1.0", "shapes@1.0.0"}
+
+
+@pytest.mark.parametrize(("right", "advised"), [((0.93, 0.9), True), ((0.0, 0.0), False), ((0.5, 0.0), False)])
+def test_a_score_is_advised_only_where_something_right_is_found(
+    project: Path, right: tuple[float, float], advised: bool
+) -> None:
+    layout = Layout(project / "releases")
+    release = add(layout, Recipe("a", right=right))
+    tinsmith("site", "-o", "site")
+    page = (project / "site" / "models" / "a" / "index.html").read_text()
+    assert ("Show detections from a score of" in page) is advised
+    assert ("No score to show detections from can be advised" in page) is not advised
+    assert f"score &gt;= {metadata(layout, release)['operating_point']['score']:g}:" in page
 
 
 def test_the_page_about_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
