@@ -354,6 +354,19 @@ def test_a_score_is_advised_only_where_something_right_is_found(
     assert f"score &gt;= {metadata(layout, release)['operating_point']['score']:g}:" in page
 
 
+def test_a_model_that_a_constant_box_beats_is_marked(project: Path) -> None:
+    layout = Layout(project / "releases")
+    add(layout, Recipe("a", map=0.5))
+    add(layout, Recipe("a", "1.1.0", map=0.001))
+    add(layout, Recipe("b", map=0.001))
+    add(layout, Recipe("b", "1.1.0", map=0.002))  # as good as the constant box; only the newest counts
+    tinsmith("site", "-o", "site")
+    said = "does not beat one constant box"
+    assert (project / "site" / "index.html").read_text().count(said) == 1
+    assert f"{said} (0.003)" in (project / "site" / "models" / "a" / "index.html").read_text()
+    assert said not in (project / "site" / "models" / "b" / "index.html").read_text()
+
+
 def test_the_page_about_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
     add(Layout(project / "releases"), A)
