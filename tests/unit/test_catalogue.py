@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from builder.catalogue.facts import shown
 from builder.catalogue.markdown import html_of
 from builder.catalogue.models import Model, models_of, sets_of
 from builder.catalogue.offers import in_layout
+from builder.catalogue.pages import site_of
 from builder.catalogue.plot import Scale, linear, logarithmic
 from builder.catalogue.scatter import pareto
 from builder.catalogue.slugs import slug
@@ -25,7 +27,7 @@ from builder.registry.gate import Gate
 from builder.release.layout import Layout
 from builder.trust.memory import Memory
 from builder.trust.policy import Origin, Policy
-from tests.catalogue import Recipe, add, many
+from tests.catalogue import Recipe, add, files_of, many
 
 
 def models_in(layout: Layout, scratch: Path) -> list[Model]:
@@ -100,6 +102,39 @@ def test_charts_have_what_compares_with_the_newest(models: dict[str, Model]) -> 
     assert len(drawn["mAP"]) == 4
     assert [text.split(":")[0] for text in drawn["Latency, ms, AMD EPYC"]] == ["1.0.0", "1.1.0", "2.0.0"]
     assert courses(models["birds"]) == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "unfound", "untested", "says", "not_says"),
+    [
+        (6, (), (), [], ["not drawn", "No curve"]),
+        (7, (), (), ["The classes with the most boxes; 1 more is not drawn."], ["No curve"]),
+        (9, (), (), ["3 more are not drawn."], ["No curve"]),
+        (3, ("c1",), (), ["No curve, as nothing of it was found: c1."], ["not drawn", "no test picture"]),
+        (3, (), ("c0", "c2"), ["No curve, as no test picture has it: c0, c2."], ["not drawn", "was found"]),
+        (8, ("c1",), (), ["1 more is not drawn.", "nothing of it was found: c1."], []),
+    ],
+)
+def test_a_class_without_a_curve_is_told_with_the_reason(
+    tmp_path: Path,
+    classes: int,
+    unfound: tuple[str, ...],
+    untested: tuple[str, ...],
+    says: list[str],
+    not_says: list[str],
+) -> None:
+    recipe = Recipe("a", classes=tuple(f"c{number}" for number in range(classes)), curves=True)
+    evaluation = json.loads(files_of(recipe)["evaluation.json"])
+    for name in (*unfound, *untested):
+        evaluation["precision_recall"][name]["precision"] = [0.0 if name in unfound else None] * 101
+        evaluation["precision_recall"][name]["boxes"] = 100 if name in unfound else 0
+    layout = Layout(tmp_path / "releases")
+    add(layout, recipe, evaluation_json=json.dumps(evaluation).encode())
+    page = site_of(models_in(layout, tmp_path / "scratch"), "").pages["models/a/index.html"].decode()
+    for text in says:
+        assert text in page
+    for text in not_says:
+        assert text not in page
 
 
 def test_the_picture_joins_only_what_was_tested_on_the_same_pictures(models: dict[str, Model]) -> None:
