@@ -22,6 +22,7 @@ from builder.catalogue.pages import site_of
 from builder.catalogue.plot import Scale, linear, logarithmic
 from builder.catalogue.scatter import pareto
 from builder.catalogue.slugs import slug
+from builder.catalogue.views import version
 from builder.catalogue.wording import delta, kilobytes
 from builder.registry.gate import Gate
 from builder.release.layout import Layout
@@ -94,6 +95,20 @@ def test_drift_tells_what_an_app_has_to_change(tmp_path: Path) -> None:
     assert middle.reordered and not middle.input and not middle.test_set
     assert last.removed == ("x",) and last.input and last.test_set and not last.reordered
     assert last.map is None
+
+
+def test_drift_tells_quantization_and_licence(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "releases")
+    add(layout, Recipe("a", "1.0.0"))
+    add(layout, Recipe("a", "1.1.0", quantization={"type": "int8", "interface": "float32"}))
+    add(layout, Recipe("a", "1.2.0", quantization={"type": "int8", "interface": "float32"}, license="MIT"))
+    add(layout, Recipe("a", "1.3.0", quantization={"type": "int8", "interface": "float32"}, license="MIT"))
+    (model,) = models_in(layout, tmp_path / "scratch")
+    drifts = [step.drift for step in reversed(model.steps)]
+    told = [(each.quantization, each.license) for each in drifts if each is not None]
+    assert told == [(("float32", "int8"), None), (None, ("Apache-2.0", "MIT")), (None, None)]
+    changes = [version(step, model).changes for step in reversed(model.steps)]
+    assert changes == [(), ("quantization: float32 → int8",), ("licence: Apache-2.0 → MIT",), ()]
 
 
 def test_charts_have_what_compares_with_the_newest(models: dict[str, Model]) -> None:
