@@ -245,6 +245,22 @@ def test_what_the_policy_refuses_is_not_listed_and_named(project: Path, capsys: 
     assert signed.digest in page
 
 
+@pytest.mark.parametrize(("recipes", "says"), [((A,), "1 was refused"), ((A, B), "2 were refused")])
+def test_where_everything_is_refused_the_error_tells_how_many_and_the_way_out(
+    project: Path, capsys: pytest.CaptureFixture[str], recipes: tuple[Recipe, ...], says: str
+) -> None:
+    tinsmith("key", "new", "team")
+    for recipe in recipes:
+        add(Layout(project / "releases"), recipe)
+    (project / "tinsmith.toml").write_text('[[trust]]\nnames = ["*"]\nkeys = ["team.pub"]\n')
+    with pytest.raises(UsageError, match=f"no release to list: {says}") as caught:
+        tinsmith("site", "-o", "site")
+    assert "tinsmith.toml" in str(caught.value.help)
+    assert "--allow-unsigned" in str(caught.value.help)
+    assert capsys.readouterr().err.count("not listed: ") == len(recipes)
+    assert not (project / "site").exists()
+
+
 def test_of_a_signed_release_only_the_run_that_the_signature_names_counts(project: Path) -> None:
     tinsmith("key", "new", "team")
     key = load_signing(Path("team.key").read_bytes(), "it", lambda: None)
