@@ -170,6 +170,21 @@ def test_the_picture_joins_only_what_was_tested_on_the_same_pictures(models: dic
     assert dots["shapes"].y < dots["birds"].y < dots["Odd_Name+x"].y
 
 
+def test_dots_stay_inside_the_axes_and_a_close_neighbour_leaves_room_for_a_label(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "releases")
+    sizes = {"tiny-uint8-qat": 707_000, "tiny-dynamic": 715_000, "tiny-int8": 720_000, "tiny-float16": 1_317_000}
+    for name, size in sizes.items():
+        add(layout, Recipe(name, map=0.0, size=size))
+    add(layout, Recipe("perfect", map=1.0, size=1_440_000))
+    every = models_in(layout, tmp_path / "scratch")
+    plot = pareto(every, sets_of(every), {model.name: model.name for model in every})
+    assert plot is not None
+    for dot in plot.dots:
+        assert plot.frame.left < dot.x - dot.radius and dot.x + dot.radius < plot.frame.right
+        assert plot.frame.top < dot.y - dot.radius and dot.y + dot.radius < plot.frame.bottom
+    assert {dot.label for dot in plot.dots} == {*sizes, "perfect"}
+
+
 @given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 9)), min_size=1, max_size=30))
 def test_labels_of_a_crowd_do_not_lie_on_each_other(places: list[tuple[int, int]]) -> None:
     from builder.catalogue.plot import Dot, Frame
