@@ -89,7 +89,11 @@ class Curves:
     frame: Frame
     lines: tuple[Line, ...]
     others: int
-    """How many classes are not drawn."""
+    """How many classes have a curve that is not drawn."""
+    unfound: tuple[str, ...]
+    """Classes of which nothing was found."""
+    untested: tuple[str, ...]
+    """Classes that no test picture has."""
 
 
 def curves(evaluation: Evaluation) -> Curves:
@@ -101,12 +105,19 @@ def curves(evaluation: Evaluation) -> Curves:
     )  # fmt: skip
     across, up = Scale(0, 1, frame.left, frame.right), Scale(0, 1, frame.bottom, frame.top)
     most = sorted(evaluation.precision_recall.items(), key=lambda item: (-item[1].boxes, item[0]))
-    chosen = [(name, points) for name, curve in most if (points := _points(curve))][:COLOURS]
+    drawable = [(name, points) for name, curve in most if (points := _points(curve))]
+    without = [(shown(name), curve.boxes) for name, curve in most if not _points(curve)]
     lines = (
         Line(number, " ".join(f"{across.at(x)},{up.at(y)}" for x, y in points), shown(name))
-        for number, (name, points) in enumerate(chosen, 1)
+        for number, (name, points) in enumerate(drawable[:COLOURS], 1)
     )
-    return Curves(frame, tuple(lines), len(most) - len(chosen))
+    return Curves(
+        frame,
+        tuple(lines),
+        others=max(len(drawable) - COLOURS, 0),
+        unfound=tuple(name for name, boxes in without if boxes),
+        untested=tuple(name for name, boxes in without if not boxes),
+    )
 
 
 def _points(curve: Curve) -> list[tuple[float, float]]:

@@ -161,6 +161,17 @@ class Facts(Open):
         return self.dataset.splits["eval"].digest
 
     @property
+    def advised(self) -> float | None:
+        """The score to show detections from; None if nothing that is right is shown at the operating point."""
+        point = self.operating_point
+        return point.score if min(point.precision, point.recall) > 0 else None
+
+    @property
+    def beaten(self) -> bool:
+        """Does one constant box get a higher mAP@0.5?"""
+        return self.released.map50 < self.metrics.constant_baseline.map50
+
+    @property
     def quantized(self) -> str:
         """In words, with the type of the input where that is another than usual."""
         kind = self.quantization.type

@@ -19,6 +19,7 @@ from builder.catalogue.models import Model, sets_of
 from builder.catalogue.rows import row
 from builder.catalogue.scatter import pareto
 from builder.catalogue.slugs import slug
+from builder.catalogue.wording import some
 from builder.catalogue.write import LIST, listing
 from builder.report.page import render
 
@@ -100,6 +101,7 @@ def _add_model(model: Model, title: str, pages: dict[str, bytes], files: dict[st
         stages=views.stage_rows(model.newest),
         classes=views.class_rows(model.newest),
         curves=curves(model.newest.evaluation) if model.newest.evaluation else None,
+        some=some,
         courses=courses(model),
         example=python_example(model.newest.facts),
         card=html_of(model.newest.card),

@@ -27,6 +27,8 @@ class Row:
     map_value: float
     map50: str
     map50_value: float
+    beaten: bool
+    """By one constant box."""
     latency: str
     latency_ms: float | None
     cpu: str
@@ -58,6 +60,7 @@ def row(model: Model, sets: Mapping[str, str], link: str) -> Row:
         map_value=stage.map,
         map50=share(stage.map50),
         map50_value=stage.map50,
+        beaten=facts.beaten,
         latency=milliseconds(latency.latency_ms.median) if latency else "–",
         latency_ms=latency.latency_ms.median if latency else None,
         cpu=machine(latency),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from builder.catalogue.models import Model
@@ -12,6 +12,10 @@ from builder.report.pareto import Point, frontier, stairs
 
 _LETTER = 7.0
 """Pixels that a letter of a label takes, about."""
+_LINE = 16
+"""Pixels from one line of labels to the next."""
+_EDGE = 16
+"""Pixels between the frame and the data: the largest dot has a radius of 13, and is to hang over no axis."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ def pareto(models: Sequence[Model], sets: Mapping[str, str], links: Mapping[str,
     if not shown:
         return None
     points = {model.name: _point(model) for model in shown}
-    across = logarithmic([point.size_mb for point in points.values()], 60, 1080)
-    up = linear([point.map for point in points.values()], 380, 20, least=0.1, limits=(0.0, 1.0))
+    across = logarithmic([point.size_mb for point in points.values()], 60 + _EDGE, 1080 - _EDGE)
+    maps = [point.map for point in points.values()]
+    up = linear(maps, 380 - _EDGE, 20 + _EDGE, least=0.1, limits=(0.0, 1.0))
     best: set[str] = set()
     lines = []
     for colour, digest in enumerate(sets):
@@ -89,16 +94,12 @@ def _dot(model: Model, x: float, y: float, slowest: float, sets: Mapping[str, st
 
 
 def _labelled(dots: Sequence[Dot], frame: Frame) -> list[Dot]:
-    """``dots`` with their labels where there is room beside, above or below; those that are not beaten choose first."""
+    """``dots`` with their labels where there is room around them; those that are not beaten choose first."""
     taken = [(dot.x - dot.radius, dot.y - dot.radius, dot.x + dot.radius, dot.y + dot.radius) for dot in dots]
     found = {}
     for number, dot in sorted(enumerate(dots), key=lambda item: (not item[1].best, item[1].label)):
-        wide, gap = len(dot.label) * _LETTER, dot.radius + 4
-        own = taken[number]
-        for x, y, anchor in (
-            (dot.x + gap, dot.y + 4, "start"), (dot.x - gap, dot.y + 4, "end"),
-            (dot.x, dot.y - gap - 2, "middle"), (dot.x, dot.y + gap + 10, "middle"),
-        ):  # fmt: skip
+        wide, own = len(dot.label) * _LETTER, taken[number]
+        for x, y, anchor in _around(dot):
             left = x - {"start": 0.0, "end": wide, "middle": wide / 2}[anchor]
             box = (left, y - 11, left + wide, y + 4)
             inside = box[0] >= frame.left and box[2] <= frame.width and box[1] >= 0 and box[3] <= frame.bottom
@@ -107,6 +108,20 @@ def _labelled(dots: Sequence[Dot], frame: Frame) -> list[Dot]:
                 found[number] = replace(dot, label_x=round(x, 1), label_y=round(y, 1), anchor=anchor)
                 break
     return [found.get(number) or replace(dot, label="") for number, dot in enumerate(dots)]
+
+
+def _around(dot: Dot) -> Iterator[tuple[float, float, str]]:
+    """Places for a label, the best first: beside the dot, above and below, to the corners, a line further away."""
+    gap = dot.radius + 4
+    yield dot.x + gap, dot.y + 4, "start"
+    yield dot.x - gap, dot.y + 4, "end"
+    for line in (0, _LINE):
+        above, below = dot.y - gap - 2 - line, dot.y + gap + 10 + line
+        for y in (above, below):
+            yield dot.x, y, "middle"
+        for y in (above, below):
+            yield dot.x, y, "start"
+            yield dot.x, y, "end"
 
 
 Box = tuple[float, float, float, float]

@@ -126,6 +126,14 @@ def _check(left: list[Left], some: bool, skip_damaged: bool) -> None:
             f"damaged: {_told(damaged[0])}{more}",
             help="make or pull it again, or leave it out: --skip-damaged; nothing was written",
         )
+    refused = len(left) - len(damaged)
+    if not some and refused:
+        were = "was" if refused == 1 else "were"
+        raise UsageError(
+            f"there is no release to list: {refused} {were} refused, for the reasons above",
+            help="have them signed, or change the [[trust]] rules of tinsmith.toml; --allow-unsigned takes only what "
+            "no rule there is about",
+        )
     if not some:
         raise UsageError("there is no release to list", help="name a layout or a repository, or build one")
 

@@ -103,10 +103,16 @@ def _body(facts: Facts) -> Iterator[str]:
         rows = [[name, words.share(one.map), words.share(one.map50)] for name, one in stages]
         yield from table(["answers of", "mAP", "`mAP@0.5`"], rows, [1, 2])
         point = metrics.operating_point
-        yield (
-            f"Show detections from a score of {words.share(point.score)}: precision is {words.share(point.precision)} "
-            f"there, recall {words.share(point.recall)}.\n"
-        )
+        if min(point.precision, point.recall) > 0:
+            yield (
+                f"Show detections from a score of {words.share(point.score)}: precision is "
+                f"{words.share(point.precision)} there, recall {words.share(point.recall)}.\n"
+            )
+        else:
+            yield (
+                "No score to show detections from can be advised: at the best one, "
+                f"{words.share(point.score)}, nothing was right on the test pictures.\n"
+            )
         classes = list(metrics.released.per_class.items())[:MOST_CLASSES]
         if classes:
             cells = (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.look import crawl, fetched, opened, sound
@@ -205,6 +207,34 @@ def test_texts_of_a_release_do_nothing(browser: Browser, site: Path) -> None:
             assert "{{ 7*7 }}" in page.inner_text("body")
             assert "\u202e" not in page.inner_text("body")
             assert heard.errors == []
+
+
+def test_on_a_phone_the_meaning_of_a_tensor_stands_below_its_name(browser: Browser, site: Path) -> None:
+    with opened(browser, (site / "models/shapes/index.html").as_uri()) as (page, _):
+        table = page.locator(".tensors")
+        for width in (390, 1200):
+            page.set_viewport_size({"width": width, "height": 800})
+            over = table.evaluate("each => each.parentElement.scrollWidth - each.parentElement.clientWidth")
+            assert over == 0, width
+            row = table.locator("tbody tr").nth(1)
+            name, meaning = row.locator("th").bounding_box(), row.locator("td").last.bounding_box()
+            assert name is not None and meaning is not None
+            assert (meaning["y"] >= name["y"] + name["height"]) is (width == 390)
+
+
+def test_a_table_that_scrolls_has_a_shadow_at_its_edge_until_the_end(browser: Browser, site: Path) -> None:
+    def contrast(page: Page) -> int:
+        """The darkest of the last pixels before the right edge, below the header, from paper."""
+        picture = Image.open(io.BytesIO(page.locator(".wide").first.screenshot())).convert("L")
+        right = picture.crop((picture.width - 2, 0, picture.width - 1, picture.height)).tobytes()
+        return 255 - sorted(right)[len(right) // 2]
+
+    with opened(browser, (site / "index.html").as_uri()) as (page, _):
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert contrast(page) > 30
+        page.locator(".wide").first.evaluate("each => each.scrollTo(each.scrollWidth, 0)")
+        assert contrast(page) < 10
 
 
 def test_for_print_everything_is_opened_and_no_control_is_left(browser: Browser, site: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 from pathlib import Path
 
@@ -17,15 +18,17 @@ from builder.catalogue.facts import shown
 from builder.catalogue.markdown import html_of
 from builder.catalogue.models import Model, models_of, sets_of
 from builder.catalogue.offers import in_layout
+from builder.catalogue.pages import site_of
 from builder.catalogue.plot import Scale, linear, logarithmic
 from builder.catalogue.scatter import pareto
 from builder.catalogue.slugs import slug
+from builder.catalogue.views import version
 from builder.catalogue.wording import delta, kilobytes
 from builder.registry.gate import Gate
 from builder.release.layout import Layout
 from builder.trust.memory import Memory
 from builder.trust.policy import Origin, Policy
-from tests.catalogue import Recipe, add, many
+from tests.catalogue import Recipe, add, files_of, many
 
 
 def models_in(layout: Layout, scratch: Path) -> list[Model]:
@@ -94,12 +97,59 @@ def test_drift_tells_what_an_app_has_to_change(tmp_path: Path) -> None:
     assert last.map is None
 
 
+def test_drift_tells_quantization_and_licence(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "releases")
+    add(layout, Recipe("a", "1.0.0"))
+    add(layout, Recipe("a", "1.1.0", quantization={"type": "int8", "interface": "float32"}))
+    add(layout, Recipe("a", "1.2.0", quantization={"type": "int8", "interface": "float32"}, license="MIT"))
+    add(layout, Recipe("a", "1.3.0", quantization={"type": "int8", "interface": "float32"}, license="MIT"))
+    (model,) = models_in(layout, tmp_path / "scratch")
+    drifts = [step.drift for step in reversed(model.steps)]
+    told = [(each.quantization, each.license) for each in drifts if each is not None]
+    assert told == [(("float32", "int8"), None), (None, ("Apache-2.0", "MIT")), (None, None)]
+    changes = [version(step, model).changes for step in reversed(model.steps)]
+    assert changes == [(), ("quantization: float32 → int8",), ("licence: Apache-2.0 → MIT",), ()]
+
+
 def test_charts_have_what_compares_with_the_newest(models: dict[str, Model]) -> None:
     drawn = {plot.title: [dot.text for dot in plot.dots] for plot in courses(models["shapes"])}
     assert list(drawn) == ["mAP", "Size, MB", "Latency, ms, AMD EPYC"]
     assert len(drawn["mAP"]) == 4
     assert [text.split(":")[0] for text in drawn["Latency, ms, AMD EPYC"]] == ["1.0.0", "1.1.0", "2.0.0"]
     assert courses(models["birds"]) == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "unfound", "untested", "says", "not_says"),
+    [
+        (6, (), (), [], ["not drawn", "No curve"]),
+        (7, (), (), ["The classes with the most boxes; 1 more is not drawn."], ["No curve"]),
+        (9, (), (), ["3 more are not drawn."], ["No curve"]),
+        (3, ("c1",), (), ["No curve, as nothing of it was found: c1."], ["not drawn", "no test picture"]),
+        (3, (), ("c0", "c2"), ["No curve, as no test picture has it: c0, c2."], ["not drawn", "was found"]),
+        (8, ("c1",), (), ["1 more is not drawn.", "nothing of it was found: c1."], []),
+    ],
+)
+def test_a_class_without_a_curve_is_told_with_the_reason(
+    tmp_path: Path,
+    classes: int,
+    unfound: tuple[str, ...],
+    untested: tuple[str, ...],
+    says: list[str],
+    not_says: list[str],
+) -> None:
+    recipe = Recipe("a", classes=tuple(f"c{number}" for number in range(classes)), curves=True)
+    evaluation = json.loads(files_of(recipe)["evaluation.json"])
+    for name in (*unfound, *untested):
+        evaluation["precision_recall"][name]["precision"] = [0.0 if name in unfound else None] * 101
+        evaluation["precision_recall"][name]["boxes"] = 100 if name in unfound else 0
+    layout = Layout(tmp_path / "releases")
+    add(layout, recipe, evaluation_json=json.dumps(evaluation).encode())
+    page = site_of(models_in(layout, tmp_path / "scratch"), "").pages["models/a/index.html"].decode()
+    for text in says:
+        assert text in page
+    for text in not_says:
+        assert text not in page
 
 
 def test_the_picture_joins_only_what_was_tested_on_the_same_pictures(models: dict[str, Model]) -> None:
@@ -118,6 +168,21 @@ def test_the_picture_joins_only_what_was_tested_on_the_same_pictures(models: dic
     assert dots["raccoon-050"].radius > dots["raccoon-025"].radius > dots["shapes"].radius
     assert dots["shapes-uint8"].x < dots["shapes"].x < dots["birds"].x
     assert dots["shapes"].y < dots["birds"].y < dots["Odd_Name+x"].y
+
+
+def test_dots_stay_inside_the_axes_and_a_close_neighbour_leaves_room_for_a_label(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "releases")
+    sizes = {"tiny-uint8-qat": 707_000, "tiny-dynamic": 715_000, "tiny-int8": 720_000, "tiny-float16": 1_317_000}
+    for name, size in sizes.items():
+        add(layout, Recipe(name, map=0.0, size=size))
+    add(layout, Recipe("perfect", map=1.0, size=1_440_000))
+    every = models_in(layout, tmp_path / "scratch")
+    plot = pareto(every, sets_of(every), {model.name: model.name for model in every})
+    assert plot is not None
+    for dot in plot.dots:
+        assert plot.frame.left < dot.x - dot.radius and dot.x + dot.radius < plot.frame.right
+        assert plot.frame.top < dot.y - dot.radius and dot.y + dot.radius < plot.frame.bottom
+    assert {dot.label for dot in plot.dots} == {*sizes, "perfect"}
 
 
 @given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 9)), min_size=1, max_size=30))

@@ -21,7 +21,7 @@ from builder.release.sign import attach_provenance
 from builder.release.versions import LayoutIndex, listing_all
 from builder.trust.index import renewed, seal
 from builder.trust.keys import load_public, load_signing
-from tests.catalogue import HOSTILE, Recipe, add, many, provenance_of
+from tests.catalogue import HOSTILE, Recipe, add, many, metadata, provenance_of
 from tests.golden.write import ROOT
 
 A, B = Recipe("a"), Recipe("b", map=0.6)
@@ -245,6 +245,22 @@ def test_what_the_policy_refuses_is_not_listed_and_named(project: Path, capsys: 
     assert signed.digest in page
 
 
+@pytest.mark.parametrize(("recipes", "says"), [((A,), "1 was refused"), ((A, B), "2 were refused")])
+def test_where_everything_is_refused_the_error_tells_how_many_and_the_way_out(
+    project: Path, capsys: pytest.CaptureFixture[str], recipes: tuple[Recipe, ...], says: str
+) -> None:
+    tinsmith("key", "new", "team")
+    for recipe in recipes:
+        add(Layout(project / "releases"), recipe)
+    (project / "tinsmith.toml").write_text('[[trust]]\nnames = ["*"]\nkeys = ["team.pub"]\n')
+    with pytest.raises(UsageError, match=f"no release to list: {says}") as caught:
+        tinsmith("site", "-o", "site")
+    assert "tinsmith.toml" in str(caught.value.help)
+    assert "--allow-unsigned" in str(caught.value.help)
+    assert capsys.readouterr().err.count("not listed: ") == len(recipes)
+    assert not (project / "site").exists()
+
+
 def test_of_a_signed_release_only_the_run_that_the_signature_names_counts(project: Path) -> None:
     tinsmith("key", "new", "team")
     key = load_signing(Path("team.key").read_bytes(), "it", lambda: None)
@@ -339,6 +355,32 @@ def test_one_name_of_a_folder_can_be_meant(project: Path) -> None:
     many(project / "mirror")
     tinsmith("site", "./mirror:shapes", "-o", "site", "--allow-unsigned")
     assert set(listed()) == {"shapes@2.1.0-rc.1", "shapes@2.0.0", "shapes@1.1.0", "shapes@1.0.0"}
+
+
+@pytest.mark.parametrize(("right", "advised"), [((0.93, 0.9), True), ((0.0, 0.0), False), ((0.5, 0.0), False)])
+def test_a_score_is_advised_only_where_something_right_is_found(
+    project: Path, right: tuple[float, float], advised: bool
+) -> None:
+    layout = Layout(project / "releases")
+    release = add(layout, Recipe("a", right=right))
+    tinsmith("site", "-o", "site")
+    page = (project / "site" / "models" / "a" / "index.html").read_text()
+    assert ("Show detections from a score of" in page) is advised
+    assert ("No score to show detections from can be advised" in page) is not advised
+    assert f"score &gt;= {metadata(layout, release)['operating_point']['score']:g}:" in page
+
+
+def test_a_model_that_a_constant_box_beats_is_marked(project: Path) -> None:
+    layout = Layout(project / "releases")
+    add(layout, Recipe("a", map=0.5))
+    add(layout, Recipe("a", "1.1.0", map=0.001))
+    add(layout, Recipe("b", map=0.001))
+    add(layout, Recipe("b", "1.1.0", map=0.002))  # as good as the constant box; only the newest counts
+    tinsmith("site", "-o", "site")
+    said = "does not beat one constant box"
+    assert (project / "site" / "index.html").read_text().count(said) == 1
+    assert f"{said} (0.003)" in (project / "site" / "models" / "a" / "index.html").read_text()
+    assert said not in (project / "site" / "models" / "b" / "index.html").read_text()
 
 
 def test_the_page_about_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
