@@ -11,6 +11,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from builder.report import markdown as twin
+from builder.report import words
 from builder.report.card import card
 from builder.report.difference import difference
 from builder.report.facts import facts_of
@@ -49,6 +50,12 @@ def test_what_changed_comes_first() -> None:
     assert "| `mAP` | 0.800 | 0.900 | +0.100 | **better** |" in text
     assert "| `train.steps` | `100` | `800` |" in text
     check_harmless(text)
+
+
+def test_sizes_of_one_row_have_one_unit() -> None:
+    told = {99_999: "99.999 kB", 100_000: "0.100 MB", 1_440_652: "1.441 MB", 999: "999 B", 2 * 10**9: "2.000 GB"}
+    assert {value: words.size(value) for value in told} == told
+    assert words.change(1_440_652, 913_000, "bytes") == f"{words.MINUS}0.528 MB ({words.MINUS}36.6 %)"
 
 
 def test_hostile_texts_call_nobody_and_break_nothing() -> None:
