@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from builder.report import words
 from builder.report.difference import Difference, machine
-from builder.report.durations import durations, ran
+from builder.report.durations import durations, told
 from builder.report.facts import Facts
 from builder.report.html import state
 from builder.report.judged import budgets
@@ -118,9 +118,9 @@ def _time(facts: Facts) -> Iterator[list[str]]:
             + ([("cached" if row.cached else "ran")] if known else [])
             for row in steps[:MOST_CHANGES]
         )
-        told = f": {words.seconds(ran(steps))}" if known else ""
+        summed = told(steps)
         headings = ["step", "time", "engine", *(["in this build"] if known else [])]
-        yield _folded(f"Time of each step{told}", table(headings, rows, [1]))
+        yield _folded(f"Time of each step: {summed}" if summed else "Time of each step", table(headings, rows, [1]))
 
 
 def _origin(facts: Facts) -> list[str]:

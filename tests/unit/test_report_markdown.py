@@ -20,7 +20,7 @@ from builder.report.markdown_text import code, prose
 from builder.report.subject import Subject
 from tests.unit.report_subjects import HOSTILE, documents, manifest, run, subject
 
-OURS = re.compile(r"</?(details|summary)>|<details><summary>[\w :.]+</summary>")
+OURS = re.compile(r"</?(details|summary)>|<details><summary>[\w :;.]+</summary>")
 
 
 def made(one: Subject, before: Subject | None = None) -> str:
@@ -56,6 +56,19 @@ def test_sizes_of_one_row_have_one_unit() -> None:
     told = {99_999: "99.999 kB", 100_000: "0.100 MB", 1_440_652: "1.441 MB", 999: "999 B", 2 * 10**9: "2.000 GB"}
     assert {value: words.size(value) for value in told} == told
     assert words.change(1_440_652, 913_000, "bytes") == f"{words.MINUS}0.528 MB ({words.MINUS}36.6 %)"
+
+
+@pytest.mark.parametrize(
+    ("cached", "says"),
+    [
+        (frozenset({"ingest", "train"}), ": 1 min 2 s in this build; the others were cached"),
+        (frozenset(), ": 3 min 4 s in this build"),
+        (frozenset({"ingest", "train", "package"}), ": all were cached"),
+        (None, ""),
+    ],
+)
+def test_the_time_of_a_build_is_not_that_of_its_cached_steps(cached: frozenset[str] | None, says: str) -> None:
+    assert f"<summary>Time of each step{says}</summary>" in made(subject(cached=cached))
 
 
 def test_hostile_texts_call_nobody_and_break_nothing() -> None:
