@@ -10,7 +10,7 @@ from builder.report import words
 from builder.report.boxes import LARGEST_PNG, Gallery, is_png
 from builder.report.confusion import matrix
 from builder.report.curves import precision_recall, training_charts
-from builder.report.difference import Difference
+from builder.report.difference import Difference, machines_told
 from builder.report.durations import durations, told
 from builder.report.facts import Facts
 from builder.report.judged import budgets
@@ -42,6 +42,7 @@ def page(facts: Facts, changed: Difference, stamp: str) -> str:
         words=words,
         state=state(facts),
         budgets=budgets(facts),
+        machines=machines_told(*changed.machines) if changed.machines is not None else "",
         stages=sorted(facts.metrics.stages.items()) if facts.metrics is not None else [],
         classes=list(facts.metrics.released.per_class.items())[:MOST_CLASSES] if facts.metrics is not None else [],
         pairs=list(_pairs(facts)),

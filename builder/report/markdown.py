@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builder.report import words
-from builder.report.difference import Difference, machine
+from builder.report.difference import Difference, machine, machines_told
 from builder.report.durations import durations, told
 from builder.report.facts import Facts
 from builder.report.html import state
@@ -36,7 +36,7 @@ def _sections(facts: Facts, changed: Difference) -> Iterator[list[str]]:
     yield _figures(facts, changed)
     if changed.machines is not None:
         before, now = (code(one, cell=False) for one in changed.machines)
-        yield [f"Latency before: {before}. Latency now: {now}.", ""]
+        yield [machines_told(before, now), ""]
     elif facts.run is not None:
         yield [f"Latency on {code(machine(facts.run), cell=False)}.", ""]
     if changed.notes:
@@ -55,7 +55,7 @@ def _figures(facts: Facts, changed: Difference) -> list[str]:
     if changed.before is None:
         rows = [[code(row.what), after] for row, (_, after, _) in told]
         return [*table(["figure", code(changed.headings[1])], rows, [1]), "No release to compare with.", ""]
-    headings = ["figure", *map(code, changed.headings), "difference", ""]
+    headings = ["figure", *map(code, changed.headings), "difference", "verdict"]
     return table(
         headings,
         ([code(row.what), *texts, f"**{row.verdict}**" if row.verdict else ""] for row, texts in told),
@@ -70,7 +70,7 @@ def _misses(facts: Facts) -> Iterator[list[str]]:
     rows = budgets(facts)
     if rows:
         cells = ([code(row.name), code(row.allowed), code(row.measured), row.state] for row in rows)
-        yield ["### Budgets", "", *table(["budget", "allowed", "measured", ""], cells)]
+        yield ["### Budgets", "", *table(["budget", "allowed", "measured", "verdict"], cells)]
 
 
 def _manifest(changed: Difference) -> list[str]:

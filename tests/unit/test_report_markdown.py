@@ -46,7 +46,7 @@ def check_harmless(text: str) -> None:
 
 def test_what_changed_comes_first() -> None:
     text = made(subject(), subject(version="1.0.0", value=0.8, manifest=manifest(train={"steps": 100})))
-    assert text.startswith("## shapes 1.1.0\n\nReleased.\n\n| figure | `1.0.0` | `1.1.0` | difference |  |\n")
+    assert text.startswith("## shapes 1.1.0\n\nReleased.\n\n| figure | `1.0.0` | `1.1.0` | difference | verdict |\n")
     assert "| `mAP` | 0.800 | 0.900 | +0.100 | **better** |" in text
     assert "| `train.steps` | `100` | `800` |" in text
     check_harmless(text)
@@ -56,6 +56,13 @@ def test_sizes_of_one_row_have_one_unit() -> None:
     told = {99_999: "99.999 kB", 100_000: "0.100 MB", 1_440_652: "1.441 MB", 999: "999 B", 2 * 10**9: "2.000 GB"}
     assert {value: words.size(value) for value in told} == told
     assert words.change(1_440_652, 913_000, "bytes") == f"{words.MINUS}0.528 MB ({words.MINUS}36.6 %)"
+
+
+def test_one_machine_is_told_once() -> None:
+    before = subject(version="1.0.0")
+    assert "\nLatency before and now: `AMD EPYC, 2 threads`.\n" in made(subject(), before)
+    other = made(subject(run=run("Intel")), before)
+    assert "\nLatency before: `AMD EPYC, 2 threads`. Latency now: `Intel, 2 threads`.\n" in other
 
 
 @pytest.mark.parametrize(
