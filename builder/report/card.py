@@ -87,7 +87,7 @@ def _tag(text: str) -> str:
 
 def _body(facts: Facts) -> Iterator[str]:
     subject, metadata, metrics = facts.subject, facts.metadata, facts.metrics
-    yield f"# {prose(f'{subject.name} {subject.version}')}\n"
+    yield f"# {prose(subject.title)}\n"
     if metadata.description:
         yield prose(metadata.description) + "\n"
     if not facts.released:

@@ -41,7 +41,7 @@ def durations(facts: Facts) -> list[Duration]:
     ]
 
 
-def told(rows: list[Duration]) -> str:
+def time_told(rows: list[Duration]) -> str:
     """``rows`` in a few words; nothing where nobody knows what was cached."""
     states = {row.cached for row in rows}
     if None in states or not rows:

@@ -11,7 +11,7 @@ from builder.report.boxes import LARGEST_PNG, Gallery, is_png
 from builder.report.confusion import matrix
 from builder.report.curves import precision_recall, training_charts
 from builder.report.difference import Difference, machines_told
-from builder.report.durations import durations, told
+from builder.report.durations import durations, time_told
 from builder.report.facts import Facts
 from builder.report.judged import budgets
 from builder.report.page import data_uri, render
@@ -55,7 +55,7 @@ def page(facts: Facts, changed: Difference, stamp: str) -> str:
         sheet=_sheet(facts) if evaluation is None else None,
         training=[(stage, training_charts(stage)) for stage in facts.training.stages] if facts.training else [],
         steps=steps,
-        steps_told=told(steps),
+        steps_told=time_told(steps),
         files=listed,
         more_files=more_files,
         parts=model_parts(facts),

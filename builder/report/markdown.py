@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from builder.report import words
 from builder.report.difference import Difference, machine, machines_told
-from builder.report.durations import durations, told
+from builder.report.durations import durations, time_told
 from builder.report.facts import Facts
 from builder.report.html import state
 from builder.report.judged import budgets
@@ -22,7 +22,7 @@ MOST_MISSES = 20
 def markdown(facts: Facts, changed: Difference) -> str:
     """Sections in the order of their weight; the last are left out where they do not fit into a comment."""
     subject = facts.subject
-    text = f"## {prose(f'{subject.name} {subject.version}')}\n\n{state(facts)[1]}\n\n"
+    text = f"## {prose(subject.title)}\n\n{state(facts)[1]}\n\n"
     left_out = "\n*The rest is in the report's page.*\n"
     for section in _sections(facts, changed):
         added = "\n".join(section) + "\n"
@@ -118,7 +118,7 @@ def _time(facts: Facts) -> Iterator[list[str]]:
             + ([("cached" if row.cached else "ran")] if known else [])
             for row in steps[:MOST_CHANGES]
         )
-        summed = told(steps)
+        summed = time_told(steps)
         headings = ["step", "time", "engine", *(["in this build"] if known else [])]
         yield _folded(f"Time of each step: {summed}" if summed else "Time of each step", table(headings, rows, [1]))
 

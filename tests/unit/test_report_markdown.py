@@ -58,6 +58,12 @@ def test_sizes_of_one_row_have_one_unit() -> None:
     assert words.change(1_440_652, 913_000, "bytes") == f"{words.MINUS}0.528 MB ({words.MINUS}36.6 %)"
 
 
+def test_a_canary_is_called_one() -> None:
+    canary = subject(digest=None, canary=True, unjudged=frozenset({"min_map50"}))
+    assert made(canary).startswith("## shapes 1.1.0, canary\n\nA canary: ")
+    assert re.search(r"^\| `min_map50` \| .* \| `–` \| not judged \|$", made(canary), re.MULTILINE)
+
+
 def test_one_machine_is_told_once() -> None:
     before = subject(version="1.0.0")
     assert "\nLatency before and now: `AMD EPYC, 2 threads`.\n" in made(subject(), before)

@@ -127,6 +127,7 @@ def test_what_is_not_released_says_why_and_offers_nothing() -> None:
     assert "tinsmith pull" not in seen.text
     canary = made(subject(digest=None, canary=True), subject(version="1.0.0"))
     assert "A canary" in canary.text and "Not released" not in canary.text
+    assert canary.text.count("shapes 1.1.0, canary") == 2, "as title and as heading"
 
 
 @pytest.mark.parametrize(

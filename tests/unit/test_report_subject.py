@@ -171,6 +171,8 @@ def test_a_canary_is_not_judged_by_what_it_learnt() -> None:
     one = subject(manifest=tight, canary=True, digest=None, misses=("max_size: too large",), unjudged=unjudged)
     rows = {row.name: row.state for row in budgets(facts_of(one))}
     assert rows == {"min_map50": "not judged", "max_size": "missed", "constant answer": "not judged"}
+    measured = {row.name: row.measured for row in budgets(facts_of(one))}
+    assert measured == {"min_map50": "–", "max_size": "12 B (12 bytes)", "constant answer": "–"}
     changed = difference(facts_of(subject(value=0.5, run=run(median=9.0), version="1.0.0")), facts_of(one))
     assert {row.better for row in changed.figures} == {None}
 
