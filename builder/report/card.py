@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from builder.report import words
+from builder.report.advice import advice
 from builder.report.facts import Facts
 from builder.report.markdown_text import code, line, prose, table
 
@@ -102,11 +103,8 @@ def _body(facts: Facts) -> Iterator[str]:
         )
         rows = [[name, words.share(one.map), words.share(one.map50)] for name, one in stages]
         yield from table(["answers of", "mAP", "`mAP@0.5`"], rows, [1, 2])
-        point = metrics.operating_point
-        yield (
-            f"Show detections from a score of {words.share(point.score)}: precision is {words.share(point.precision)} "
-            f"there, recall {words.share(point.recall)}.\n"
-        )
+        if said := advice(facts):
+            yield said + "\n"
         classes = list(metrics.released.per_class.items())[:MOST_CLASSES]
         if classes:
             cells = (

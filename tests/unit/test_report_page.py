@@ -11,6 +11,7 @@ import pytest
 
 from builder.report import boxes
 from builder.report.boxes import is_png
+from builder.report.card import card
 from builder.report.charts import Series, lines
 from builder.report.difference import difference
 from builder.report.facts import facts_of
@@ -128,6 +129,29 @@ def test_what_is_not_released_says_why_and_offers_nothing() -> None:
     canary = made(subject(digest=None, canary=True), subject(version="1.0.0"))
     assert "A canary" in canary.text and "Not released" not in canary.text
     assert canary.text.count("shapes 1.1.0, canary") == 2, "as title and as heading"
+
+
+@pytest.mark.parametrize(
+    ("map50", "point"),
+    [
+        (0.0, {"score": 1.0, "precision": 0.5, "recall": 0.5}),
+        (0.5, {"score": 1.0, "precision": 0.0, "recall": 0.5}),
+        (0.5, {"score": 1.0, "precision": 0.5, "recall": 0.0}),
+    ],
+)
+def test_no_score_is_advised_where_nothing_is_right(map50: float, point: dict[str, float]) -> None:
+    metrics = documents()["metrics.json"]
+    metrics["stages"]["tflite_litert"]["map50"] = map50
+    changes = {"metrics.json": {**metrics, "operating_point": point}}
+    one = subject(changes=changes)
+    for said in (made(one).text, card(facts_of(one))):
+        assert "No score can be advised: nothing that the model finds is right." in said
+        assert "Show detections" not in said and "advised score" not in said
+    canary = subject(changes=changes, digest=None, canary=True)
+    for said in (made(canary).text, card(facts_of(canary))):
+        assert "advised" not in said and "Show detections" not in said
+    for said in (made(subject()).text, card(facts_of(subject()))):
+        assert "Show detections from a score of 0.300: precision is 0.900 there, recall 0.800." in said
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from builder.report.subject import last_release, of_release
 from builder.report.write import CARD, PAGE, TWIN, compared, write_report, write_reports
 from tests.fakes import Events, FakeEngine
 from tests.unit.report_subjects import documents, manifest, run, subject
-from tests.unit.small_release import CODE, LOCK, ROOT, TEXT, no_source, release, work
+from tests.unit.small_release import CODE, LOCK, METRICS, ROOT, TEXT, no_source, release, work
 
 
 def test_the_release_before(tmp_path: Path) -> None:
@@ -257,6 +257,22 @@ def test_a_build_reports_what_it_releases_and_what_it_does_not(tmp_path: Path) -
     assert "| `verify.min_map50` | `0.8` | `0.99` |" in twin
     assert "| `train` | " in twin and " | cached |" in twin
     assert "Loss" in (folder / PAGE).read_text()
+
+
+def test_show_advises_no_score_where_nothing_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def useless(step: Step, workspace: Workspace) -> Any:
+        point = {"score": 1.0, "precision": 0.0, "recall": 0.0}
+        files = dict(work(step, workspace))
+        return {**files, "metrics.json": json.dumps({**METRICS, "operating_point": point}).encode()}
+
+    for name, made_by, says in (
+        ("one", useless, "\nNo score can be advised: nothing that the model finds is right.\n"),
+        ("other", work, "\nshow detections from a score of 0.50: precision 0.90, recall 0.80\n"),
+    ):
+        small = release(tmp_path / name, work=made_by)
+        app(["show", "shapes", "--releases", str(small.layout.root)], standalone_mode=False)
+        shown = capsys.readouterr().out
+        assert says in shown and shown.count(" score ") == 1
 
 
 def test_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
