@@ -43,8 +43,7 @@ def beaten(map50: float, constant: float) -> str:
     """A warning where one constant box a class has a larger mAP@0.5 (``constant``) than the model; else nothing."""
     if map50 >= constant:
         return ""
-    figures = f"its mAP at an IoU of 0.5 is {words.share(map50)}, that of the boxes {words.share(constant)}"
-    return f"does not beat one constant box a class: {figures}"
+    return f"does not beat one constant box a class: mAP@0.5 {words.share(map50)}, the box {words.share(constant)}"
 
 
 def warning(facts: Facts) -> str:

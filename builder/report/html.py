@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from builder.release.documents import MODEL
 from builder.report import words
-from builder.report.advice import advice, has_score
+from builder.report.advice import advice, has_score, warning
 from builder.report.boxes import LARGEST_PNG, Gallery, is_png
 from builder.report.confusion import matrix
 from builder.report.curves import precision_recall, training_charts
@@ -44,6 +44,7 @@ def page(facts: Facts, changed: Difference, stamp: str) -> str:
         state=state(facts),
         advice=advice(facts),
         has_score=has_score(facts),
+        warning=warning(facts),
         budgets=budgets(facts),
         machines=machines_told(*changed.machines) if changed.machines is not None else "",
         stages=sorted(facts.metrics.stages.items()) if facts.metrics is not None else [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builder.report import words
+from builder.report.advice import warning
 from builder.report.difference import Difference, machine, machines_told
 from builder.report.durations import durations, time_told
 from builder.report.facts import Facts
@@ -23,6 +24,8 @@ def markdown(facts: Facts, changed: Difference) -> str:
     """Sections in the order of their weight; the last are left out where they do not fit into a comment."""
     subject = facts.subject
     text = f"## {prose(subject.title)}\n\n{state(facts)[1]}\n\n"
+    if said := warning(facts):
+        text += f"> **Warning:** {prose(said)}\n\n"
     left_out = "\n*The rest is in the report's page.*\n"
     for section in _sections(facts, changed):
         added = "\n".join(section) + "\n"

@@ -64,6 +64,13 @@ def test_a_canary_is_called_one() -> None:
     assert re.search(r"^\| `min_map50` \| .* \| `–` \| not judged \|$", made(canary), re.MULTILINE)
 
 
+def test_a_model_worse_than_one_box_is_warned_of() -> None:
+    text = made(subject(value=0.05))
+    assert text.startswith("## shapes 1.1.0\n\nReleased.\n\n> **Warning:** The model does not beat one constant box a ")
+    check_harmless(text)
+    assert "Warning" not in made(subject(value=0.1)) + made(subject(value=0.05, digest=None, canary=True))
+
+
 def test_one_machine_is_told_once() -> None:
     before = subject(version="1.0.0")
     assert "\nLatency before and now: `AMD EPYC, 2 threads`.\n" in made(subject(), before)

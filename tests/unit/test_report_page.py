@@ -154,6 +154,13 @@ def test_no_score_is_advised_where_nothing_is_right(map50: float, point: dict[st
         assert "Show detections from a score of 0.300: precision is 0.900 there, recall 0.800." in said
 
 
+def test_a_model_worse_than_one_box_is_warned_of() -> None:
+    assert "Warning:" not in made(subject(value=0.1)).text, "as good as the box"
+    said = "The model does not beat one constant box a class: mAP@0.5 0.050, the box 0.100."
+    assert f"Warning: {said}" in made(subject(value=0.05)).text
+    assert "Warning:" not in made(subject(value=0.05, digest=None, canary=True)).text
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from builder.cli.app import app
+from builder.cli.table import Produced, print_produced
 from builder.engine.base import Workspace
 from builder.errors import IntegrityError, UsageError
 from builder.manifest.load import loads
@@ -273,6 +275,19 @@ def test_show_advises_no_score_where_nothing_is_right(tmp_path: Path, capsys: py
         app(["show", "shapes", "--releases", str(small.layout.root)], standalone_mode=False)
         shown = capsys.readouterr().out
         assert says in shown and shown.count(" score ") == 1
+
+
+def test_the_table_warns_of_a_model_worse_than_one_box(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (made,), _ = build_of(TEXT, tmp_path, Layout(tmp_path / "releases"))
+    family = loads(TEXT, "shapes.yaml")
+    print_produced([Produced(family, [made], None)], as_json=False)
+    assert "warning" not in capsys.readouterr().out
+    figures = made.candidate.figures
+    worse = {**figures.metrics, "constant_baseline": {**figures.metrics["constant_baseline"], "map50": 0.99}}
+    candidate = replace(made.candidate, figures=replace(figures, metrics=worse))
+    print_produced([Produced(family, [replace(made, candidate=candidate)], None)], as_json=False)
+    said = "\nwarning: shapes@1.0.0 does not beat one constant box a class: mAP@0.5 0.984, the box 0.990\n"
+    assert said in capsys.readouterr().out
 
 
 def test_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
