@@ -95,6 +95,8 @@ def _latency(run: dict[str, Any]) -> str:
 
 def _figures(metrics: Any, release: Release) -> list[str]:
     """The table of metrics.json. IntegrityError if it lacks what a build writes there."""
+    from builder.report.advice import NO_SCORE, nothing_right
+
     if metrics is None:
         return ["metrics -"]
     try:
@@ -105,13 +107,12 @@ def _figures(metrics: Any, release: Release) -> list[str]:
             f"{line(name):16} {stage['map']:7.3f} {stage['map50']:8.3f} {stage['ar100']:7.3f}"
             for name, stage in (*sorted(metrics["stages"].items()), *constant)
         ]
-        point = metrics["operating_point"]
-        lines += [
-            "",
-            f"show detections from a score of {point['score']:.2f}: "
-            f"precision {point['precision']:.2f}, recall {point['recall']:.2f}",
-        ]
-        return lines
+        point, released = metrics["operating_point"], metrics["stages"].get("tflite_litert")
+        score, precision, recall = (float(point[name]) for name in ("score", "precision", "recall"))
+        if nothing_right(float(released["map50"]) if released is not None else 1.0, precision, recall):
+            return [*lines, "", NO_SCORE]
+        said = f"show detections from a score of {score:.2f}: precision {precision:.2f}, recall {recall:.2f}"
+        return [*lines, "", said]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise _odd("metrics.json", release) from error
 

@@ -14,6 +14,7 @@ from builder.predict.manifest import in_words
 from builder.predict.manifest import predicted as predicted_of
 from builder.release.canary import Trial
 from builder.release.produce import Made
+from builder.report.advice import beaten
 from builder.report.write import PAGE
 
 if TYPE_CHECKING:  # rich takes a tenth of a second to import
@@ -45,6 +46,9 @@ def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
     # Elsewhere than on a terminal there is room for the table: logs are searched for these figures.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
     print_rows(console, [_row(item) for item in every])
+    for item in every:
+        if warned := _warning(item):
+            console.print(warned, markup=False, soft_wrap=True)
     for produced in families:
         for item in produced.made:
             if item.trial is not None:
@@ -97,6 +101,15 @@ def _scores(item: Made) -> tuple[str, str, str]:
     figures = item.candidate.figures
     baseline = figures.metrics["constant_baseline"]["map50"]
     return f"{figures.released['map']:.3f}", f"{figures.released['map50']:.3f}", f"{baseline:.3f}"
+
+
+def _warning(item: Made) -> str:
+    """Where a model is worth less than an answer that never changes; of a canary that means nothing."""
+    figures, manifest = item.candidate.figures, item.variant.manifest
+    if item.trial is not None:
+        return ""
+    said = beaten(figures.released["map50"], figures.metrics["constant_baseline"]["map50"])
+    return f"warning: {manifest.name}@{manifest.version} {said}" if said else ""
 
 
 def _state(item: Made) -> str:

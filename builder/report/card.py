@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from builder.report import words
+from builder.report.advice import advice
 from builder.report.facts import Facts
 from builder.report.markdown_text import code, line, prose, table
 
@@ -87,7 +88,7 @@ def _tag(text: str) -> str:
 
 def _body(facts: Facts) -> Iterator[str]:
     subject, metadata, metrics = facts.subject, facts.metadata, facts.metrics
-    yield f"# {prose(f'{subject.name} {subject.version}')}\n"
+    yield f"# {prose(subject.title)}\n"
     if metadata.description:
         yield prose(metadata.description) + "\n"
     if not facts.released:
@@ -102,17 +103,8 @@ def _body(facts: Facts) -> Iterator[str]:
         )
         rows = [[name, words.share(one.map), words.share(one.map50)] for name, one in stages]
         yield from table(["answers of", "mAP", "`mAP@0.5`"], rows, [1, 2])
-        point = metrics.operating_point
-        if min(point.precision, point.recall) > 0:
-            yield (
-                f"Show detections from a score of {words.share(point.score)}: precision is "
-                f"{words.share(point.precision)} there, recall {words.share(point.recall)}.\n"
-            )
-        else:
-            yield (
-                "No score to show detections from can be advised: at the best one, "
-                f"{words.share(point.score)}, nothing was right on the test pictures.\n"
-            )
+        if said := advice(facts):
+            yield said + "\n"
         classes = list(metrics.released.per_class.items())[:MOST_CLASSES]
         if classes:
             cells = (

@@ -100,6 +100,11 @@ def difference(old: Facts | None, new: Facts) -> Difference:
     )
 
 
+def machines_told(before: str, now: str) -> str:
+    """What latency was measured on, before and now, in a sentence or two."""
+    return f"Latency before and now: {now}." if before == now else f"Latency before: {before}. Latency now: {now}."
+
+
 def same_pictures(old: Facts, new: Facts) -> bool:
     """Were both evaluated on the same pictures, with the same annotations, as far as they say?"""
     splits = [side.metadata.dataset.splits.get("eval") for side in (old, new)]

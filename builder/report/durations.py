@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from builder.report import words
 from builder.report.facts import Facts
 
 _ORDER = ("ingest", "train", "qat", "export", "convert", "embed", "infer", "verify", "measure", "package")
@@ -38,6 +39,16 @@ def durations(facts: Facts) -> list[Duration]:
         )
         for name in names
     ]
+
+
+def time_told(rows: list[Duration]) -> str:
+    """``rows`` in a few words; nothing where nobody knows what was cached."""
+    states = {row.cached for row in rows}
+    if None in states or not rows:
+        return ""
+    if states == {True}:
+        return "all were cached"
+    return f"{words.seconds(ran(rows))} in this build" + ("; the others were cached" if True in states else "")
 
 
 def ran(rows: list[Duration]) -> float:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from builder.release.documents import MODEL
 from builder.report import words
+from builder.report.advice import advice, has_score, warning
 from builder.report.boxes import LARGEST_PNG, Gallery, is_png
 from builder.report.confusion import matrix
 from builder.report.curves import precision_recall, training_charts
-from builder.report.difference import Difference
-from builder.report.durations import durations, ran
+from builder.report.difference import Difference, machines_told
+from builder.report.durations import durations, time_told
 from builder.report.facts import Facts
 from builder.report.judged import budgets
 from builder.report.page import data_uri, render
@@ -41,7 +42,11 @@ def page(facts: Facts, changed: Difference, stamp: str) -> str:
         stamp=stamp,
         words=words,
         state=state(facts),
+        advice=advice(facts),
+        has_score=has_score(facts),
+        warning=warning(facts),
         budgets=budgets(facts),
+        machines=machines_told(*changed.machines) if changed.machines is not None else "",
         stages=sorted(facts.metrics.stages.items()) if facts.metrics is not None else [],
         classes=list(facts.metrics.released.per_class.items())[:MOST_CLASSES] if facts.metrics is not None else [],
         pairs=list(_pairs(facts)),
@@ -54,7 +59,7 @@ def page(facts: Facts, changed: Difference, stamp: str) -> str:
         sheet=_sheet(facts) if evaluation is None else None,
         training=[(stage, training_charts(stage)) for stage in facts.training.stages] if facts.training else [],
         steps=steps,
-        ran=ran(steps),
+        steps_told=time_told(steps),
         files=listed,
         more_files=more_files,
         parts=model_parts(facts),

@@ -35,7 +35,7 @@ def budgets(facts: Facts) -> list[Budget]:
     said = metrics.degenerate.reason or ("they do not" if constant else "they do")
     rows.append(Budget("constant answer", "answers must differ from picture to picture", said, _state(constant)))
     unjudged = facts.subject.unjudged
-    return [replace(row, state=_UNJUDGED) if row.name in unjudged else row for row in rows]
+    return [replace(row, measured="–", state=_UNJUDGED) if row.name in unjudged else row for row in rows]
 
 
 def _rows(limits: Mapping[str, Any], metrics: Metrics, facts: Facts) -> Iterator[Budget]:

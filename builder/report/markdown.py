@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builder.report import words
-from builder.report.difference import Difference, machine
-from builder.report.durations import durations, ran
+from builder.report.advice import warning
+from builder.report.difference import Difference, machine, machines_told
+from builder.report.durations import durations, time_told
 from builder.report.facts import Facts
 from builder.report.html import state
 from builder.report.judged import budgets
@@ -22,7 +23,9 @@ MOST_MISSES = 20
 def markdown(facts: Facts, changed: Difference) -> str:
     """Sections in the order of their weight; the last are left out where they do not fit into a comment."""
     subject = facts.subject
-    text = f"## {prose(f'{subject.name} {subject.version}')}\n\n{state(facts)[1]}\n\n"
+    text = f"## {prose(subject.title)}\n\n{state(facts)[1]}\n\n"
+    if said := warning(facts):
+        text += f"> **Warning:** {prose(said)}\n\n"
     left_out = "\n*The rest is in the report's page.*\n"
     for section in _sections(facts, changed):
         added = "\n".join(section) + "\n"
@@ -36,7 +39,7 @@ def _sections(facts: Facts, changed: Difference) -> Iterator[list[str]]:
     yield _figures(facts, changed)
     if changed.machines is not None:
         before, now = (code(one, cell=False) for one in changed.machines)
-        yield [f"Latency before: {before}. Latency now: {now}.", ""]
+        yield [machines_told(before, now), ""]
     elif facts.run is not None:
         yield [f"Latency on {code(machine(facts.run), cell=False)}.", ""]
     if changed.notes:
@@ -55,7 +58,7 @@ def _figures(facts: Facts, changed: Difference) -> list[str]:
     if changed.before is None:
         rows = [[code(row.what), after] for row, (_, after, _) in told]
         return [*table(["figure", code(changed.headings[1])], rows, [1]), "No release to compare with.", ""]
-    headings = ["figure", *map(code, changed.headings), "difference", ""]
+    headings = ["figure", *map(code, changed.headings), "difference", "verdict"]
     return table(
         headings,
         ([code(row.what), *texts, f"**{row.verdict}**" if row.verdict else ""] for row, texts in told),
@@ -70,7 +73,7 @@ def _misses(facts: Facts) -> Iterator[list[str]]:
     rows = budgets(facts)
     if rows:
         cells = ([code(row.name), code(row.allowed), code(row.measured), row.state] for row in rows)
-        yield ["### Budgets", "", *table(["budget", "allowed", "measured", ""], cells)]
+        yield ["### Budgets", "", *table(["budget", "allowed", "measured", "verdict"], cells)]
 
 
 def _manifest(changed: Difference) -> list[str]:
@@ -118,9 +121,9 @@ def _time(facts: Facts) -> Iterator[list[str]]:
             + ([("cached" if row.cached else "ran")] if known else [])
             for row in steps[:MOST_CHANGES]
         )
-        told = f": {words.seconds(ran(steps))}" if known else ""
+        summed = time_told(steps)
         headings = ["step", "time", "engine", *(["in this build"] if known else [])]
-        yield _folded(f"Time of each step{told}", table(headings, rows, [1]))
+        yield _folded(f"Time of each step: {summed}" if summed else "Time of each step", table(headings, rows, [1]))
 
 
 def _origin(facts: Facts) -> list[str]:

@@ -52,6 +52,10 @@ class Subject:
         return f"{self.name}@{self.version}"
 
     @property
+    def title(self) -> str:
+        return f"{self.name} {self.version}" + (", canary" if self.canary else "")
+
+    @property
     def identity(self) -> Digest:
         """Of all that a report says: but for what was cached, which is the first report's to tell."""
         files = {title: digest for title, (digest, _) in self.files.items()}

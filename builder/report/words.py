@@ -32,10 +32,10 @@ def percent(value: float) -> str:
 
 
 def size(value: float) -> str:
-    """Bytes, in decimal units."""
-    for least, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+    """Bytes, in decimal units: MB from a tenth of one on, so that models beside each other have one unit."""
+    for least, one, unit in ((1e9, 1e9, "GB"), (1e5, 1e6, "MB"), (1e3, 1e3, "kB")):
         if abs(value) >= least:
-            return _signed(f"{value / least:.3f} {unit}")
+            return _signed(f"{value / one:.3f} {unit}")
     return _signed(f"{value:.0f} B")
 
 

@@ -15,7 +15,7 @@ from builder.release.release import Release
 from builder.report.subject import Subject, last_release, of_made, of_release
 from builder.store.base import Store
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever reports say something else of the same subject, so that older ones are made anew."""
 PAGE, TWIN, CARD = "report.html", "report.md", "card.md"
 _STAMP = re.compile(rb'<meta name="tinsmith-report" content="([0-9a-f]{64})">')

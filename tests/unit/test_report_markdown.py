@@ -11,6 +11,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
 from builder.report import markdown as twin
+from builder.report import words
 from builder.report.card import card
 from builder.report.difference import difference
 from builder.report.facts import facts_of
@@ -19,7 +20,7 @@ from builder.report.markdown_text import code, prose
 from builder.report.subject import Subject
 from tests.unit.report_subjects import HOSTILE, documents, manifest, run, subject
 
-OURS = re.compile(r"</?(details|summary)>|<details><summary>[\w :.]+</summary>")
+OURS = re.compile(r"</?(details|summary)>|<details><summary>[\w :;.]+</summary>")
 
 
 def made(one: Subject, before: Subject | None = None) -> str:
@@ -45,10 +46,49 @@ def check_harmless(text: str) -> None:
 
 def test_what_changed_comes_first() -> None:
     text = made(subject(), subject(version="1.0.0", value=0.8, manifest=manifest(train={"steps": 100})))
-    assert text.startswith("## shapes 1.1.0\n\nReleased.\n\n| figure | `1.0.0` | `1.1.0` | difference |  |\n")
+    assert text.startswith("## shapes 1.1.0\n\nReleased.\n\n| figure | `1.0.0` | `1.1.0` | difference | verdict |\n")
     assert "| `mAP` | 0.800 | 0.900 | +0.100 | **better** |" in text
     assert "| `train.steps` | `100` | `800` |" in text
     check_harmless(text)
+
+
+def test_sizes_of_one_row_have_one_unit() -> None:
+    told = {99_999: "99.999 kB", 100_000: "0.100 MB", 1_440_652: "1.441 MB", 999: "999 B", 2 * 10**9: "2.000 GB"}
+    assert {value: words.size(value) for value in told} == told
+    assert words.change(1_440_652, 913_000, "bytes") == f"{words.MINUS}0.528 MB ({words.MINUS}36.6 %)"
+
+
+def test_a_canary_is_called_one() -> None:
+    canary = subject(digest=None, canary=True, unjudged=frozenset({"min_map50"}))
+    assert made(canary).startswith("## shapes 1.1.0, canary\n\nA canary: ")
+    assert re.search(r"^\| `min_map50` \| .* \| `–` \| not judged \|$", made(canary), re.MULTILINE)
+
+
+def test_a_model_worse_than_one_box_is_warned_of() -> None:
+    text = made(subject(value=0.05))
+    assert text.startswith("## shapes 1.1.0\n\nReleased.\n\n> **Warning:** The model does not beat one constant box a ")
+    check_harmless(text)
+    assert "Warning" not in made(subject(value=0.1)) + made(subject(value=0.05, digest=None, canary=True))
+
+
+def test_one_machine_is_told_once() -> None:
+    before = subject(version="1.0.0")
+    assert "\nLatency before and now: `AMD EPYC, 2 threads`.\n" in made(subject(), before)
+    other = made(subject(run=run("Intel")), before)
+    assert "\nLatency before: `AMD EPYC, 2 threads`. Latency now: `Intel, 2 threads`.\n" in other
+
+
+@pytest.mark.parametrize(
+    ("cached", "says"),
+    [
+        (frozenset({"ingest", "train"}), ": 1 min 2 s in this build; the others were cached"),
+        (frozenset(), ": 3 min 4 s in this build"),
+        (frozenset({"ingest", "train", "package"}), ": all were cached"),
+        (None, ""),
+    ],
+)
+def test_the_time_of_a_build_is_not_that_of_its_cached_steps(cached: frozenset[str] | None, says: str) -> None:
+    assert f"<summary>Time of each step{says}</summary>" in made(subject(cached=cached))
 
 
 def test_hostile_texts_call_nobody_and_break_nothing() -> None:

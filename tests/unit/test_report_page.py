@@ -128,6 +128,37 @@ def test_what_is_not_released_says_why_and_offers_nothing() -> None:
     assert "tinsmith pull" not in seen.text
     canary = made(subject(digest=None, canary=True), subject(version="1.0.0"))
     assert "A canary" in canary.text and "Not released" not in canary.text
+    assert canary.text.count("shapes 1.1.0, canary") == 2, "as title and as heading"
+
+
+@pytest.mark.parametrize(
+    ("map50", "point"),
+    [
+        (0.0, {"score": 1.0, "precision": 0.5, "recall": 0.5}),
+        (0.5, {"score": 1.0, "precision": 0.0, "recall": 0.5}),
+        (0.5, {"score": 1.0, "precision": 0.5, "recall": 0.0}),
+    ],
+)
+def test_no_score_is_advised_where_nothing_is_right(map50: float, point: dict[str, float]) -> None:
+    metrics = documents()["metrics.json"]
+    metrics["stages"]["tflite_litert"]["map50"] = map50
+    changes = {"metrics.json": {**metrics, "operating_point": point}}
+    one = subject(changes=changes)
+    for said in (made(one).text, card(facts_of(one))):
+        assert "No score can be advised: nothing that the model finds is right." in said
+        assert "Show detections" not in said and "advised score" not in said
+    canary = subject(changes=changes, digest=None, canary=True)
+    for said in (made(canary).text, card(facts_of(canary))):
+        assert "advised" not in said and "Show detections" not in said
+    for said in (made(subject()).text, card(facts_of(subject()))):
+        assert "Show detections from a score of 0.300: precision is 0.900 there, recall 0.800." in said
+
+
+def test_a_model_worse_than_one_box_is_warned_of() -> None:
+    assert "Warning:" not in made(subject(value=0.1)).text, "as good as the box"
+    said = "The model does not beat one constant box a class: mAP@0.5 0.050, the box 0.100."
+    assert f"Warning: {said}" in made(subject(value=0.05)).text
+    assert "Warning:" not in made(subject(value=0.05, digest=None, canary=True)).text
 
 
 @pytest.mark.parametrize(

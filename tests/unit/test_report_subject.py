@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from builder.cli.app import app
+from builder.cli.table import Produced, print_produced
 from builder.engine.base import Workspace
 from builder.errors import IntegrityError, UsageError
 from builder.manifest.load import loads
@@ -27,7 +29,7 @@ from builder.report.subject import last_release, of_release
 from builder.report.write import CARD, PAGE, TWIN, compared, write_report, write_reports
 from tests.fakes import Events, FakeEngine
 from tests.unit.report_subjects import documents, manifest, run, subject
-from tests.unit.small_release import CODE, LOCK, ROOT, TEXT, no_source, release, work
+from tests.unit.small_release import CODE, LOCK, METRICS, ROOT, TEXT, no_source, release, work
 
 
 def test_the_release_before(tmp_path: Path) -> None:
@@ -171,6 +173,8 @@ def test_a_canary_is_not_judged_by_what_it_learnt() -> None:
     one = subject(manifest=tight, canary=True, digest=None, misses=("max_size: too large",), unjudged=unjudged)
     rows = {row.name: row.state for row in budgets(facts_of(one))}
     assert rows == {"min_map50": "not judged", "max_size": "missed", "constant answer": "not judged"}
+    measured = {row.name: row.measured for row in budgets(facts_of(one))}
+    assert measured == {"min_map50": "–", "max_size": "12 B (12 bytes)", "constant answer": "–"}
     changed = difference(facts_of(subject(value=0.5, run=run(median=9.0), version="1.0.0")), facts_of(one))
     assert {row.better for row in changed.figures} == {None}
 
@@ -255,6 +259,35 @@ def test_a_build_reports_what_it_releases_and_what_it_does_not(tmp_path: Path) -
     assert "| `verify.min_map50` | `0.8` | `0.99` |" in twin
     assert "| `train` | " in twin and " | cached |" in twin
     assert "Loss" in (folder / PAGE).read_text()
+
+
+def test_show_advises_no_score_where_nothing_is_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def useless(step: Step, workspace: Workspace) -> Any:
+        point = {"score": 1.0, "precision": 0.0, "recall": 0.0}
+        files = dict(work(step, workspace))
+        return {**files, "metrics.json": json.dumps({**METRICS, "operating_point": point}).encode()}
+
+    for name, made_by, says in (
+        ("one", useless, "\nNo score can be advised: nothing that the model finds is right.\n"),
+        ("other", work, "\nshow detections from a score of 0.50: precision 0.90, recall 0.80\n"),
+    ):
+        small = release(tmp_path / name, work=made_by)
+        app(["show", "shapes", "--releases", str(small.layout.root)], standalone_mode=False)
+        shown = capsys.readouterr().out
+        assert says in shown and shown.count(" score ") == 1
+
+
+def test_the_table_warns_of_a_model_worse_than_one_box(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (made,), _ = build_of(TEXT, tmp_path, Layout(tmp_path / "releases"))
+    family = loads(TEXT, "shapes.yaml")
+    print_produced([Produced(family, [made], None)], as_json=False)
+    assert "warning" not in capsys.readouterr().out
+    figures = made.candidate.figures
+    worse = {**figures.metrics, "constant_baseline": {**figures.metrics["constant_baseline"], "map50": 0.99}}
+    candidate = replace(made.candidate, figures=replace(figures, metrics=worse))
+    print_produced([Produced(family, [replace(made, candidate=candidate)], None)], as_json=False)
+    said = "\nwarning: shapes@1.0.0 does not beat one constant box a class: mAP@0.5 0.984, the box 0.990\n"
+    assert said in capsys.readouterr().out
 
 
 def test_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
