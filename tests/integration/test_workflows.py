@@ -70,7 +70,7 @@ class Repository:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    required("docker-registry")
+    required("docker-registry", "jq")
     with running(tmp_path_factory.mktemp("registry")) as found:
         yield found
 
