@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from builder.manifest.source import LARGEST_BYTES
 
 FILE_MODES = ("100644", "100755")
 """Plain files: no links, no other repositories."""
+
+MOST_BYTES_LISTED = 64 << 20
+"""Of the names of a commit's files: half a million of them."""
 
 _SETTINGS = (
     "core.fsmonitor=false",
@@ -153,8 +157,9 @@ def commit(repository: Repository, revision: str) -> str | None:
     if not revision or revision.startswith("-") or not revision.isprintable():
         raise UsageError(f"{revision[:200]!a} is no revision", help="a branch, a tag or a commit, such as origin/main")
     done = _in(repository, ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
-    if done.returncode == 0:
-        return done.stdout.decode().strip()
+    found = done.stdout.decode().strip()
+    if done.returncode == 0 and not found.startswith("^"):  # git takes ^HEAD, all but HEAD, for one revision, too
+        return found
     if repository.shallow:
         raise UsageError(
             f"this shallow clone does not have the revision {revision[:200]!a}",
@@ -169,15 +174,42 @@ def commit(repository: Repository, revision: str) -> str | None:
 
 
 def tree(repository: Repository, commit_id: str, paths: Iterable[str]) -> dict[str, Entry]:
-    """The files of a commit that are one of ``paths`` or lie below one; all of them if there are no ``paths``."""
-    done = _in(repository, ["ls-tree", "-r", "-z", "--full-tree", commit_id, "--", *paths])
-    if done.returncode != 0:
-        raise StoreUnreachable(f"git cannot list {commit_id}: {said(done)}")
+    """The files of a commit that are one of ``paths`` or lie below one; all of them if there are no ``paths``.
+
+    UsageError for more than MOST_BYTES_LISTED of them.
+    """
     found = {}
-    for line in os.fsdecode(done.stdout).split("\0")[:-1]:
+    for line in _listed(repository, ["ls-tree", "-r", "-z", "--full-tree", commit_id, "--", *paths], commit_id):
         (mode, _, id), path = line[: (tab := line.index("\t"))].split(" "), line[tab + 1 :]
         found[path] = Entry(mode, id)
     return found
+
+
+def _listed(repository: Repository, arguments: Sequence[str], what: str) -> list[str]:
+    """What git lists, each up to a NUL. UsageError beyond MOST_BYTES_LISTED: trees of a few kilobytes, each of them
+    many times in the one above, list more files than any memory holds."""
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(
+            [*_command(repository.git_dir if repository.top is None else None), *arguments],
+            cwd=repository.top or repository.git_dir,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        data = process.stdout.read(MOST_BYTES_LISTED + 1)
+        if len(data) > MOST_BYTES_LISTED:
+            process.kill()
+            raise UsageError(f"{what} lists more files than are looked at: {MOST_BYTES_LISTED:,} bytes of names")
+        status = process.wait()
+        complaints.seek(0)
+        done = subprocess.CompletedProcess(arguments, status, data, complaints.read(1 << 16))
+    if status != 0:
+        raise StoreUnreachable(f"git cannot list {what}: {said(done)}")
+    return os.fsdecode(data).split("\0")[:-1]
 
 
 def working_files(repository: Repository, paths: Sequence[str]) -> list[str]:

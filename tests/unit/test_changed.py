@@ -473,3 +473,16 @@ def bash(folder: Path, script: str, **more: str) -> subprocess.CompletedProcess[
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def test_trees_that_list_more_than_there_is_room_for(
+    repository: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "MOST_BYTES_LISTED", 200)
+    _, err = tinsmith(capsys, "changed", "--since", "HEAD", status=2)
+    assert "lists more files than are looked at" in err
+
+
+def test_all_but_a_commit_is_no_revision(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = tinsmith(capsys, "changed", "--since", "^HEAD", status=2)
+    assert "no revision '^HEAD'" in err
