@@ -134,7 +134,9 @@ def _about(facts: Facts) -> Iterator[list[str]]:
         yield ["classes", ", ".join(shown) + more]
     if isinstance(name, str):
         width = metadata.architecture.get("depth_multiplier")
-        yield ["network", code(name) + (f", width {width:g}" if isinstance(width, int | float) else "")]
+        # Whole numbers of a document are of any length, and one of 400 digits is no float.
+        known = isinstance(width, int | float) and abs(width) < 1e6
+        yield ["network", code(name) + (f", width {width:g}" if known else "")]
     if len(shape) == 4:
         yield ["input", f"{shape[1]} × {shape[2]} pixels (height × width), {code(metadata.input.dtype, 20)}"]
     if facts.metrics is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from builder.report import boxes
 from builder.report.boxes import is_png
+from builder.report.card import card
 from builder.report.charts import Series, lines
 from builder.report.difference import difference
 from builder.report.facts import facts_of
@@ -181,3 +182,10 @@ def test_charts_share_nothing_on_a_page() -> None:
         assert "var(--soft)" in drawn and "var(--series-1)" in drawn
     assert "<b>" not in one and "$\\frac{" in one and "_b" in one
     assert "legend" not in other
+
+
+@pytest.mark.parametrize("width", [10**400, 1e300, -(10**400)])
+def test_a_width_that_is_none_is_not_told(width: float) -> None:
+    document = documents()["metadata.json"]
+    document["architecture"]["depth_multiplier"] = width
+    assert "width" not in card(facts_of(subject(changes={"metadata.json": document}))).split("network")[1].split("\n")[0]
