@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from builder.hook.files import check_out
 from builder.hook.place import Place
 from builder.hook.queue import Job, now
 from builder.hook.settings import Settings, target
+from builder.manifest.load import loads
 from builder.manifest.render import render
+from builder.manifest.source import read_text
 
 Run = Callable[[list[str], dict[str, str], Path, Path, Path], int]
 """As ``programs.run``; tests put another in its place."""
@@ -63,7 +66,10 @@ def perform(place: Place, settings: Settings, job: Job, run: Run = programs.run)
             if left_out:
                 _tell(log, f"left out: {len(left_out)} links and submodules, {left_out[0]!a} first")
         for change in building:
-            line, ended_well = _build(place, settings, change, folder, log, run)
+            if outside := reads_outside(folder / "tree", change.path):
+                line, ended_well = f"{change.path}: reads {outside}, which is not in the repository", False
+            else:
+                line, ended_well = _build(place, settings, change, folder, log, run)
             said.append(line)
             failed = failed or not ended_well
         outcome = Outcome(failed, tuple(said) or ("nothing to build: no plan changed",))
@@ -75,6 +81,20 @@ def perform(place: Place, settings: Settings, job: Job, run: Run = programs.run)
     for line in outcome.said:
         _tell(log, line)
     return outcome
+
+
+def reads_outside(tree: Path, manifest: str) -> str | None:
+    """A folder that the manifest at this path takes data from and that does not lie in ``tree``, if there is one.
+
+    The content that a lock names is no proof that its pusher has it: locks of private data are in every recipe, and a
+    release shows pictures of what it was made of. There are no links in ``tree``, so paths mean what they say.
+    """
+    family = loads(read_text(tree / manifest), manifest)
+    folder = posixpath.dirname(manifest)
+    for source in (source for one in family.manifests for source in one.sources):
+        if source.path is not None and posixpath.normpath(posixpath.join(folder, source.path)).split("/")[0] == "..":
+            return source.path
+    return None
 
 
 def _build(place: Place, settings: Settings, change: Change, folder: Path, log: Path, run: Run) -> tuple[str, bool]:

@@ -21,7 +21,7 @@ from builder.errors import UsageError
 from builder.hook import queue
 from builder.hook.files import check_out, checked
 from builder.hook.install import hook_path, install, place_of
-from builder.hook.job import Outcome, perform
+from builder.hook.job import Outcome, perform, reads_outside
 from builder.hook.place import Place
 from builder.hook.pushed import Update, to_build, updates
 from builder.hook.settings import Settings, read
@@ -523,3 +523,16 @@ def test_done_jobs_are_kept_for_a_while_and_failed_ones_for_good(
     assert sorted(path.name for path in place.logs.iterdir()) == ["1.log", "4.log", "5.log"]
     (place.jobs / "00000009.json").write_text("{")
     assert len(queue.jobs(place)) == 3
+
+
+def test_data_are_those_of_the_commit_or_fetched(tmp_path: Path) -> None:
+    """A digest is no proof of having the data: a release of them would show their pictures."""
+    (tmp_path / "manifests").mkdir()
+    text = (ROOT / "manifests" / "raccoon-025.yaml").read_text()
+    start, end = text.index("    git: https"), text.index("  images: images")
+    for path, found in (
+        ("../data", None), ("data", None), ("../data/../data", None),
+        ("../../data", "../../data"), ("../data/../../x", "../data/../../x"), ("../..", "../.."),
+    ):  # fmt: skip
+        (tmp_path / "manifests" / "a.yaml").write_text(f"{text[:start]}    path: {path}\n{text[end:]}")
+        assert reads_outside(tmp_path, "manifests/a.yaml") == found
