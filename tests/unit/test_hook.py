@@ -150,7 +150,7 @@ def test_what_builds_and_pushes_are_called_with(server: Server, tmp_path: Path) 
 def test_a_pushed_settings_file_decides_nothing(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.clone.write("tinsmith.toml", '[sign]\nkey = "/root/.ssh/id_ed25519"\n')
+    server.clone.write("tinsmith.toml", '[sign]\nkey = "/home/git/.ssh/id_ed25519"\n')
     server.clone.write("builder/cli.py", "raise SystemExit('the pushed builder was run')\n")
     server.clone.commit()
     server.push()
