@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,15 @@ from builder.report.formats import (
     Certificate,
     Document,
     Evaluation,
+    Ingested,
     Metadata,
     Metrics,
+    Rejected,
     Run,
     Training,
     checked,
     parse,
+    unreadable,
 )
 from builder.report.subject import Subject
 
@@ -33,7 +37,7 @@ EVALUATION, TRAINING, RUN = "evaluation.json", "training.json", "run.json"
 @dataclass(frozen=True)
 class Facts:
     """``subject`` and its documents; None is what it does not have. ``misses`` are the budgets it misses, a line
-    each."""
+    each; ``rejected`` the pictures that ingest could not use, none where that is not known."""
 
     subject: Subject
     metrics: Metrics | None
@@ -43,6 +47,7 @@ class Facts:
     certificate: Certificate
     run: Run | None
     misses: tuple[str, ...]
+    rejected: tuple[Rejected, ...] = ()
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -82,6 +87,7 @@ def facts_of(subject: Subject) -> Facts:
         certificate=_document(subject, CERTIFICATE, Certificate) or Certificate(),
         run=run,
         misses=subject.misses if subject.misses is not None else _judged(subject, metrics, run),
+        rejected=_rejected(subject),
     )
 
 
@@ -92,6 +98,19 @@ def _document(subject: Subject, title: str, kind: type[Document]) -> Document | 
     if subject.files[title][1] > LARGEST:
         raise IntegrityError(f"{what} is larger than {LARGEST:,} bytes")
     return parse(kind, subject.read(title), what)
+
+
+def _rejected(subject: Subject) -> tuple[Rejected, ...]:
+    data = subject.ingested() if subject.ingested is not None else b"{}"
+    if len(data) > LARGEST:
+        return ()  # it names every clipped box: no reason to fail a build
+    what = f"what ingest reported of {subject.ref}"
+    try:
+        # File names that are not UTF-8 become halves of signs in JSON, which are no text.
+        data = json.dumps(json.loads(data), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError) as error:
+        raise unreadable(what, error) from error
+    return tuple(parse(Ingested, data, what).rejected)
 
 
 def _check_evaluation(evaluation: Evaluation, subject: Subject) -> None:

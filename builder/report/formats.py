@@ -259,6 +259,17 @@ class Certificate(_Part):
     image_sets: Annotated[dict[Word, ImageSet], Field(max_length=16)] = {}
 
 
+class Rejected(_Part):
+    file: str
+    reason: str
+
+
+class Ingested(_Part):
+    """report.json of the ingest step: the pictures that it could not use."""
+
+    rejected: list[Rejected] = []
+
+
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, JsonValue])
 
 

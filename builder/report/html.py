@@ -15,6 +15,7 @@ from builder.report.difference import Difference, machines_told
 from builder.report.durations import durations, time_told
 from builder.report.facts import Facts
 from builder.report.judged import budgets
+from builder.report.markdown_text import line
 from builder.report.page import data_uri, render
 from builder.report.weight import files, model_parts
 
@@ -45,6 +46,8 @@ def page(facts: Facts, changed: Difference, stamp: str) -> str:
         advice=advice(facts),
         has_score=has_score(facts),
         warning=warning(facts),
+        rejected=[(line(one.file), line(one.reason, 400)) for one in facts.rejected[: words.MOST_REJECTED]],
+        more_rejected=len(facts.rejected[words.MOST_REJECTED :]),
         budgets=budgets(facts),
         machines=machines_told(*changed.machines) if changed.machines is not None else "",
         stages=sorted(facts.metrics.stages.items()) if facts.metrics is not None else [],

@@ -45,6 +45,7 @@ def _sections(facts: Facts, changed: Difference) -> Iterator[list[str]]:
     if changed.notes:
         yield [f"> **Note:** {prose(note)}\n" for note in changed.notes]
     yield from _misses(facts)
+    yield from _rejected(facts)
     if changed.before is not None:
         yield _manifest(changed)
         yield from _origins(changed)
@@ -74,6 +75,14 @@ def _misses(facts: Facts) -> Iterator[list[str]]:
     if rows:
         cells = ([code(row.name), code(row.allowed), code(row.measured), row.state] for row in rows)
         yield ["### Budgets", "", *table(["budget", "allowed", "measured", "verdict"], cells)]
+
+
+def _rejected(facts: Facts) -> Iterator[list[str]]:
+    if facts.rejected:
+        rows = ([code(one.file), code(one.reason, 400)] for one in facts.rejected[: words.MOST_REJECTED])
+        more = len(facts.rejected) - words.MOST_REJECTED
+        lines = [words.rejected(len(facts.rejected)), "", *table(["file", "reason"], rows)]
+        yield ["### Rejected pictures", "", *lines, *([f"And {words.count(more)} more.", ""] if more > 0 else [])]
 
 
 def _manifest(changed: Difference) -> list[str]:

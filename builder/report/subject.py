@@ -18,6 +18,7 @@ from builder.release.release import Release
 from builder.store.base import Store
 from builder.versions import newest, parse_version
 
+INGEST = "ingest"
 MANIFEST_FILE, PLAN_FILE = "manifest.json", "plan.json"
 
 
@@ -29,7 +30,8 @@ class Subject:
     as plain data, None if it is not known, ``plan`` the digest of the plan, ``order`` the names of its steps. ``run``
     is run.json. ``misses``: budgets that were missed, a line each, None if nobody judged it yet. ``cached``: the steps
     that this build took from the store, None if that is not known. A ``canary`` says that the chain works, no more;
-    ``unjudged`` are the budgets that say nothing of it.
+    ``unjudged`` are the budgets that say nothing of it. ``ingested`` reads what ingest reported, None where that is not
+    known: it is no part of a release. The plan stands for it in the identity.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Subject:
     canary: bool = False
     unjudged: frozenset[str] = frozenset()
     annotations: Mapping[str, str] = field(default_factory=dict)
+    ingested: Callable[[], bytes] | None = None
 
     @property
     def ref(self) -> str:
@@ -67,7 +70,9 @@ def of_made(made: Made, layout: Layout, store: Store) -> Subject:
     """The subject of a build of this process, released or not."""
     trial, plan, results = made.trial, made.plan, made.results
     manifest = made.variant.manifest if trial is None else trial.of
+    reported = [item.digest for item in results[INGEST].artifacts if item.path == "report.json"]
     common: dict[str, Any] = {
+        "ingested": (lambda: store.read(reported[0])) if reported else None,
         "name": manifest.name,
         "version": manifest.version,
         "manifest": manifest.model_dump(mode="json"),

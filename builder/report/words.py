@@ -8,6 +8,8 @@ from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 LONGEST_VALUE = 120
+MOST_REJECTED = 5
+"""Rejected pictures that are named."""
 
 STAGES = {
     "float": "float graph, before rounding was trained",
@@ -87,6 +89,11 @@ def value(found: Any) -> str:
     text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True)
     text = " ".join(text.split())
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+
+
+def rejected(number: int) -> str:
+    """What ingest did with pictures that it could not use."""
+    return f"{count(number)} {'picture was' if number == 1 else 'pictures were'} rejected, and not used."
 
 
 def listed(words: list[str], most: int = 8) -> str:

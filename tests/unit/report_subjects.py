@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PIL import Image
@@ -114,6 +114,12 @@ def run(cpu: str = "AMD EPYC", median: float = 1.5, **keys: str) -> dict[str, An
         "latency": {"cpu": cpu, "threads": 2, "latency_ms": {"median": median, "p90": 2.0}, "peak_memory_mb": 50.0},
         "steps": {name: {"key": key, "engine": "local", "seconds": 61.5} for name, key in steps.items()},
     }  # fmt: skip
+
+
+def ingested(*rejected: tuple[str, str]) -> Callable[[], bytes]:
+    """What ingest reported: (file, reason) of each rejected picture."""
+    found = [{"file": file, "reason": reason} for file, reason in rejected]
+    return lambda: json.dumps({"images": 50, "rejected": found, "clipped": []}).encode()
 
 
 def manifest(**sections: Any) -> dict[str, Any]:

@@ -217,6 +217,8 @@ def test_what_was_rejected_is_named(engine: FakeEngine, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "2,928 not opened, 1 rejected" in said
     assert "rejected    annotations/7.xml: unknown label 'racoon'" in said
+    report = Path("build/shapes-1.0.0-canary/report.md").read_text()
+    assert "| `annotations/7.xml` | `unknown label 'racoon'` |" in report
 
 
 def test_what_stops_a_step_stops_the_canary(engine: FakeEngine) -> None:

@@ -18,7 +18,7 @@ from builder.report.facts import facts_of
 from builder.report.markdown import markdown
 from builder.report.markdown_text import code, prose
 from builder.report.subject import Subject
-from tests.unit.report_subjects import HOSTILE, documents, manifest, run, subject
+from tests.unit.report_subjects import HOSTILE, documents, ingested, manifest, run, subject
 
 OURS = re.compile(r"</?(details|summary)>|<details><summary>[\w :;.]+</summary>")
 
@@ -71,6 +71,15 @@ def test_a_model_worse_than_one_box_is_warned_of() -> None:
     assert "Warning" not in made(subject(value=0.1)) + made(subject(value=0.05, digest=None, canary=True))
 
 
+def test_rejected_pictures_are_named() -> None:
+    text = made(subject(ingested=ingested(("a.xml", "unknown label 'x'"))))
+    assert "### Rejected pictures\n\n1 picture was rejected, and not used.\n\n| file | reason |\n" in text
+    assert "| `a.xml` | `unknown label 'x'` |\n" in text and " more." not in text
+    many = made(subject(ingested=ingested(*((f"{number}.xml", "x") for number in range(7)))))
+    assert "`4.xml`" in many and "`5.xml`" not in many and "\nAnd 2 more.\n" in many
+    assert "ejected" not in made(subject()) + made(subject(ingested=ingested()))
+
+
 def test_one_machine_is_told_once() -> None:
     before = subject(version="1.0.0")
     assert "\nLatency before and now: `AMD EPYC, 2 threads`.\n" in made(subject(), before)
@@ -95,6 +104,7 @@ def test_hostile_texts_call_nobody_and_break_nothing() -> None:
     hostile = subject(
         labels=["a", HOSTILE], text=HOSTILE, run=run(HOSTILE), misses=(HOSTILE, "\n\n# x\n"),
         manifest={HOSTILE: HOSTILE, "verify": {}, "dataset": {"source": {"name": HOSTILE}}}, plan=HOSTILE,
+        ingested=ingested((HOSTILE, HOSTILE), ("\ud800\n# x", "|")),
     )  # fmt: skip
     before = subject(version="1.0.0", manifest={HOSTILE: "`" * 7 + "|\\", "dataset": {}}, run=run("other"))
     for text in (made(hostile, before), card(facts_of(hostile)).partition("\n---\n")[2]):

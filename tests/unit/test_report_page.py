@@ -17,7 +17,7 @@ from builder.report.difference import difference
 from builder.report.facts import facts_of
 from builder.report.html import page
 from builder.report.subject import Subject
-from tests.unit.report_subjects import HOSTILE, documents, png, run, subject
+from tests.unit.report_subjects import HOSTILE, documents, ingested, png, run, subject
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
 
@@ -100,8 +100,10 @@ def test_hostile_texts_stay_texts() -> None:
     hostile = subject(
         labels=["a", HOSTILE], text=HOSTILE, run=run(HOSTILE), misses=(HOSTILE,),
         manifest={HOSTILE: HOSTILE, "verify": {}}, order=(HOSTILE,), plan=HOSTILE,
+        ingested=ingested((HOSTILE, HOSTILE)),
     )  # fmt: skip
     seen = made(hostile, subject(version="1.0.0", manifest={HOSTILE: ["x"]}))
+    assert "Rejected pictures" in seen.text
     assert not seen.open
     assert not seen.all("script")
     assert not [name for _, one in seen.tags for name in one if name.startswith("on")]
@@ -152,6 +154,15 @@ def test_no_score_is_advised_where_nothing_is_right(map50: float, point: dict[st
         assert "advised" not in said and "Show detections" not in said
     for said in (made(subject()).text, card(facts_of(subject()))):
         assert "Show detections from a score of 0.300: precision is 0.900 there, recall 0.800." in said
+
+
+def test_rejected_pictures_are_named() -> None:
+    many = ingested(*((f"{number}.xml", f"unknown label {number}") for number in range(12)))
+    seen = made(subject(ingested=many, digest=None, canary=True))
+    assert "12 pictures were rejected, and not used." in seen.text and "And 7 more." in seen.text
+    assert "4.xml" in seen.text and "unknown label 4" in seen.text and "5.xml" not in seen.text
+    for nothing in (None, ingested()):
+        assert "ejected" not in made(subject(ingested=nothing)).text
 
 
 def test_a_model_worse_than_one_box_is_warned_of() -> None:
