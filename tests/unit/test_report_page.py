@@ -188,4 +188,6 @@ def test_charts_share_nothing_on_a_page() -> None:
 def test_a_width_that_is_none_is_not_told(width: float) -> None:
     document = documents()["metadata.json"]
     document["architecture"]["depth_multiplier"] = width
-    assert "width" not in card(facts_of(subject(changes={"metadata.json": document}))).split("network")[1].split("\n")[0]
+    assert (
+        "width" not in card(facts_of(subject(changes={"metadata.json": document}))).split("network")[1].split("\n")[0]
+    )

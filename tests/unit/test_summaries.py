@@ -227,6 +227,17 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     return found
 
 
+def test_other_processes_import_nothing_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
+) -> None:
+    """Which may be a clone of somebody else's repository."""
+    (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    assert sent(mixed()) == [apart(item) for item in mixed()]
+    assert len(started) == 1
+    assert not (tmp_path / "ran").exists()
+
+
 def test_other_processes_do_their_share(started: list[subprocess.Popen[bytes]]) -> None:
     asked = [texts(path) for path in MANIFESTS] * 10
     assert sent(asked) == [apart(texts(path)) for path in MANIFESTS] * 10
