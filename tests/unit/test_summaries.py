@@ -232,6 +232,7 @@ def test_other_processes_import_nothing_from_the_working_folder(
 ) -> None:
     """Which may be a clone of somebody else's repository."""
     (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.chdir(tmp_path)
     assert sent(mixed()) == [apart(item) for item in mixed()]
     assert len(started) == 1
