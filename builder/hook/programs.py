@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,10 @@ def environment(toml: Path | None) -> dict[str, str]:
 
 def run(command: Sequence[str], environ: dict[str, str], folder: Path, out: Path, log: Path) -> int:
     """Runs ``command`` in ``folder`` to its end and returns its exit status: what it prints goes to ``out``, what it
-    complains about is added to ``log``. If this process is told to stop, so is the command."""
+    complains about is added to ``log``. If this process is told to stop, or is killed, so is the command told."""
+    if shutil.which("setpriv"):
+        # Else the build of a killed worker would go on beside that of the next one.
+        command = ["setpriv", "--pdeathsig", "TERM", *command]
     with out.open("wb") as stdout, log.open("ab") as stderr:
         process = subprocess.Popen(
             command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr

@@ -556,3 +556,24 @@ def test_data_are_those_of_the_commit_or_fetched(tmp_path: Path) -> None:
     ):  # fmt: skip
         (tmp_path / "manifests" / "a.yaml").write_text(f"{text[:start]}    path: {path}\n{text[end:]}")
         assert reads_outside(tmp_path, "manifests/a.yaml") == found
+
+
+def test_the_build_of_a_killed_worker_is_told_to_stop(tmp_path: Path) -> None:
+    build = "import os, pathlib, signal, time; pathlib.Path('began').write_text(str(os.getpid())); time.sleep(60)"
+    worker = "import pathlib, sys; from builder.hook.programs import run; "
+    worker += "run([sys.executable, '-c', sys.argv[1]], {}, *map(pathlib.Path, ('.', 'out', 'log')))"
+    process = subprocess.Popen([sys.executable, "-c", worker, build], cwd=tmp_path, env=environment())
+    began = tmp_path / "began"
+    assert _eventually(lambda: began.exists() and began.read_text() != "")
+    child = Path("/proc", began.read_text())
+    assert child.exists()
+    process.kill()
+    process.wait()
+    assert _eventually(lambda: not child.exists() or " Z " in (child / "stat").read_text())
+
+
+def _eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not (done := holds()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return done
