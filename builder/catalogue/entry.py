@@ -16,6 +16,7 @@ from builder.errors import IntegrityError
 from builder.registry.offer import Offer
 from builder.release.documents import CERTIFICATE, LABELS, METADATA, METRICS, MODEL
 from builder.release.release import Blob, Release
+from builder.report.boxes import LARGEST_SIDE
 from builder.report.facts import EVALUATION, TRAINING
 from builder.report.formats import Evaluation
 from builder.trust.policy import Decision
@@ -119,11 +120,11 @@ def _also(known: Entry, item: Offered) -> Entry:
 
 
 def _pixels(path: Path, release: Release) -> tuple[int, int]:
-    """Width and height of a PNG. IntegrityError if it is none. Source: the PNG specification, IHDR."""
+    """Width and height of a PNG, as large as pages show. IntegrityError if it is none such. Source: PNG, IHDR."""
     with path.open("rb") as stream:
         head = stream.read(24)
     if len(head) == 24 and head.startswith(_PNG) and head[12:16] == b"IHDR":
         width, height = struct.unpack(">II", head[16:])
-        if 0 < width < 1 << 16 and 0 < height < 1 << 16:
+        if 0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE:
             return width, height
-    raise IntegrityError(f"{PICTURE} of {release.ref} is no PNG")
+    raise IntegrityError(f"{PICTURE} of {release.ref} is no PNG of at most {LARGEST_SIDE} pixels a side")

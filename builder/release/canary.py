@@ -131,12 +131,17 @@ def _covered(results: Mapping[str, StepResult], store: Store) -> float | None:
 def _lay_out(files: Mapping[str, Digest], results: Mapping[str, StepResult], store: Store, folder: Path) -> None:
     """Writes ``files``, and what training and ingest said of themselves, into ``folder``, made anew."""
     unfinished = folder.with_name(folder.name + ".part")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    _remove(unfinished)
     for title, digest in files.items():
         store.copy_to(digest, unfinished / title)
     store.copy_to(results["ingest"].artifact("report.json").digest, unfinished / "data.json")
     lay_out_training(results, store, unfinished / "training")
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     unfinished.rename(folder)
+
+
+def _remove(path: Path) -> None:
+    """Whatever is at ``path``; of a link only the link."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
