@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.catalogue.background import Background, background_of
-from builder.catalogue.card import with_card
+from builder.catalogue.card import card_of
 from builder.catalogue.facts import LARGEST, Facts, facts_of
 from builder.catalogue.offers import Left, Offered
 from builder.digest import hex_of
@@ -43,18 +43,14 @@ class Entry:
     files: Mapping[str, Path]
     places: tuple[str, ...]
     picture: tuple[int, int] | None
-    evaluation: Evaluation | None = None
-    card: str = ""
+    evaluation: Evaluation | None
+    card: str
     """Markdown."""
 
     @property
     def size(self) -> int:
         """Bytes of the .tflite."""
         return self.release.files[MODEL][1]
-
-    def read(self, title: str) -> bytes:
-        """A staged file."""
-        return self.files[title].read_bytes()
 
 
 def entries_of(offered: Iterable[Offered | Left], scratch: Path) -> tuple[list[Entry], list[Left]]:
@@ -97,17 +93,20 @@ def _staged(item: Offered, scratch: Path) -> Entry:
     files = {title: scratch / hex_of(blob.digest) for title, blob in blobs.items()}
     item.fetch({files[title]: blob for title, blob in blobs.items() if not files[title].exists()})
     facts = facts_of(files[METADATA].read_bytes(), files[LABELS].read_bytes(), release)
-    entry = Entry(
+    background = background_of(item.offer, item.decision)
+    card, evaluation = card_of(release, background, files)
+    return Entry(
         release=release,
         offer=item.offer,
         facts=facts,
-        background=background_of(item.offer, item.decision),
+        background=background,
         decision=item.decision,
         files=files,
         places=(item.place,) if item.place else (),
         picture=_pixels(files[PICTURE], release) if PICTURE in files else None,
+        evaluation=evaluation,
+        card=card,
     )
-    return with_card(entry)
 
 
 def _also(known: Entry, item: Offered) -> Entry:
@@ -115,7 +114,8 @@ def _also(known: Entry, item: Offered) -> Entry:
     places = known.places if item.place is None or item.place in known.places else (*known.places, item.place)
     if item.decision.keys and not known.decision.keys:
         background = background_of(item.offer, item.decision)
-        known = with_card(replace(known, decision=item.decision, background=background))
+        card, _ = card_of(known.release, background, known.files)
+        known = replace(known, decision=item.decision, background=background, card=card)
     return replace(known, places=places)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from builder.manifest.family import Family
 from builder.predict.manifest import in_words
 from builder.predict.manifest import predicted as predicted_of
-from builder.release.canary import Trial
 from builder.release.produce import Made
+from builder.release.trial import Trial
 from builder.report.advice import beaten
 from builder.report.write import PAGE
 

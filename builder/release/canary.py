@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,33 +22,12 @@ from builder.release import budgets, parity, select
 from builder.release.figures import figures_of
 from builder.release.make import lay_out_training, run_facts
 from builder.release.produce import Made, built_variants
+from builder.release.trial import Trial
 from builder.store.base import StepResult, Store
 from builder.store.disk import DiskStore
 
 _BY_WEIGHTS = ("min_map50", "max_map_drop", "max_quant_drop")
 """Budgets of what a model has learnt, of which a canary knows nothing."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What was tried of the manifest ``of``, and judged.
-
-    ``files`` are those that a release would have but for its recipe, by title, in the store; ``run`` is what its
-    run.json would say. ``judged`` and ``not_judged`` name budgets and checks. ``predicted_bytes``: of the .tflite.
-    ``sample``: how many pictures there are (``total``), were trained on (``train``), evaluated (``eval``) and
-    ``not_opened``. ``covered``: share of the trained parameters that ``train.init`` gave, None without it.
-    ``rejected``: pictures that are not used, each with ``file`` and ``reason``; no more than ``max_rejected`` allows.
-    """
-
-    of: Manifest
-    files: Mapping[str, Digest]
-    run: Mapping[str, Any]
-    judged: tuple[str, ...]
-    not_judged: tuple[str, ...]
-    predicted_bytes: int
-    sample: Mapping[str, int]
-    covered: float | None
-    rejected: tuple[Mapping[str, str], ...] = ()
 
 
 def planned_canaries(family: Family, lock: Lock, code: StepCode) -> list[tuple[Canary, Plan]]:

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from builder.build import build
 from builder.engine.base import Emit, Engine
@@ -20,12 +20,10 @@ from builder.release.document import PLAN
 from builder.release.figures import figures_of
 from builder.release.layout import Layout
 from builder.release.make import Built, Signer, lay_out_training, make_release, pull
+from builder.release.trial import Trial
 from builder.resources import docker_folder
 from builder.store.base import StepResult
 from builder.store.disk import DiskStore
-
-if TYPE_CHECKING:
-    from builder.release.canary import Trial
 
 
 @dataclass(frozen=True)
