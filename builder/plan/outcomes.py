@@ -31,6 +31,8 @@ _CHUNK = 40
 _MOST = 8
 """Processes in all; each takes some 60 MB."""
 
+_SWITCH_SECONDS = 1e-4
+
 _Sent: TypeAlias = bytes | tuple[tuple[Diagnostic, ...], str]
 _Run: TypeAlias = Callable[[Sequence[Texts]], list[_Sent]]
 
@@ -60,7 +62,7 @@ def outcomes(texts: Sequence[Texts], code: StepCode, current: bool) -> list[byte
                 raise
 
     here = _here(code, current)
-    with contextlib.ExitStack() as helpers:
+    with contextlib.ExitStack() as helpers, _switching_often():
         for _ in range(min(threads(), _MOST) - 1 if len(texts) >= WORTH and sys.executable else 0):
             helpers.enter_context(_helper(work, code, current))
         work(here)
@@ -78,6 +80,18 @@ def _here(code: StepCode, current: bool) -> _Run:
             return error.diagnostics, error.source
 
     return lambda some: [one(texts) for texts in some]
+
+
+@contextlib.contextmanager
+def _switching_often() -> Iterator[None]:
+    """Threads that talk to another process wait for the interpreter at every call: 5 ms each time, as long as this one
+    computes, and the other process with them."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 @contextlib.contextmanager
