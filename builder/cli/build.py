@@ -62,9 +62,6 @@ def build(
     from builder.digest import Digest
     from builder.lock.sources import source_opener
     from builder.plan.announced import announced
-    from builder.rebuild.check import SecondBuild
-    from builder.rebuild.check import judge as judge_check
-    from builder.rebuild.record import attach_record
     from builder.release.canary import planned_canaries, try_canaries
     from builder.release.layout import Layout
     from builder.release.make import Signer
@@ -116,6 +113,9 @@ def build(
             comparison = write_comparison(item.family, made, out) if len(made) > 1 and not canary else None
             families.append(Produced(item.family, made, comparison))
             if check:
+                from builder.rebuild.check import SecondBuild
+                from builder.rebuild.record import attach_record
+
                 again = SecondBuild(item.code, sources=sources, store=opened, engine=chosen, emit=emit)
                 for one, plan in zip(made, item.plans, strict=True):
                     if one.built is not None:
@@ -131,6 +131,8 @@ def build(
         outcome = "canary" if canary else "not released"
         judge(produced.family.select, [item.candidate for item in produced.made], outcome)
     for release, checked in checks:
+        from builder.rebuild.check import judge as judge_check
+
         judge_check(checked, release.ref)
 
 

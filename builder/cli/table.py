@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from builder.manifest.family import Family
 from builder.predict.manifest import in_words
 from builder.predict.manifest import predicted as predicted_of
+from builder.printed import printable
 from builder.release.produce import Made
 from builder.release.trial import Trial
 from builder.report.advice import beaten
 from builder.report.write import PAGE
 
-if TYPE_CHECKING:  # rich takes a tenth of a second to import
-    from rich.console import Console
-
 _HEADINGS = ("size", "mAP", "mAP@0.5", "constant box", "latency")
-_WIDEST = 10_000
 _SHOWN = 5
 """Rejected pictures that are named; data.json has all."""
 
@@ -41,46 +38,40 @@ def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([_document(item) for item in every], indent=2, sort_keys=True))
         return
-    from rich.console import Console
-
     # Elsewhere than on a terminal there is room for the table: logs are searched for these figures.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
-    print_rows(console, [_row(item) for item in every])
-    for item in every:
-        if warned := _warning(item):
-            console.print(warned, markup=False, soft_wrap=True)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    lines = [*rows_told([_row(item) for item in every], width), *filter(None, map(_warning, every))]
     for produced in families:
         for item in produced.made:
             if item.trial is not None:
-                _print_trial(console, item, item.trial)
+                lines += _trial_told(item, item.trial)
             elif item.built is not None:
-                _print_files(console, item, brief=len(produced.made) > 1)
-        for item in produced.made:
-            console.print(f"  report  {item.folder / PAGE}", markup=False, soft_wrap=True)
+                lines += _files_told(item, brief=len(produced.made) > 1)
+        lines += [f"  report  {item.folder / PAGE}" for item in produced.made]
         if produced.comparison is not None:
-            console.print(f"\nvariants compared  {produced.comparison}", markup=False, soft_wrap=True)
+            lines.append(f"\nvariants compared  {produced.comparison}")
+    print(printable("\n".join(lines)))
 
 
-def print_rows(console: Console, rows: Sequence[Sequence[str]]) -> None:
-    """A table, or where ``console`` is too narrow for it the figures of a release below each other: none is ever cut.
+def rows_told(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """The lines of a table, or where ``width`` is too narrow for it the figures of a release below each other: none is
+    ever cut.
 
-    ``rows`` have a release and what _HEADINGS name.
+    ``rows`` have a release, what _HEADINGS name, and what became of it.
     """
-    from rich.measure import Measurement
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("release", *_HEADINGS, ""):
-        table.add_column(heading, justify="left" if heading in ("release", "") else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
-    if needed <= console.width:
-        console.print(table)
-        return
+    table = [("release", *_HEADINGS, ""), *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join([release.ljust(widths[0]), *map(str.rjust, figures, widths[1:-1]), state]).rstrip()
+        for release, *figures, state in table
+    ]
+    if width is None or max(map(len, lines)) <= width:
+        return lines
+    lines = []
     for release, *figures, state in rows:
         told = [f"  {heading:12}  {text}" for heading, text in zip(_HEADINGS, figures, strict=True)]
-        console.print("\n".join([release, *told, f"  {state}"]), markup=False, soft_wrap=True)
+        lines += [release, *told, f"  {state}"]
+    return lines
 
 
 def _row(item: Made) -> tuple[str, ...]:
@@ -120,24 +111,25 @@ def _state(item: Made) -> str:
     return "misses its budgets" if item.candidate.misses else "not selected"
 
 
-def _print_files(console: Any, item: Made, *, brief: bool) -> None:
+def _files_told(item: Made, *, brief: bool) -> list[str]:
     manifest, figures = item.variant.manifest, item.candidate.figures
     if brief:
-        console.print(f"  {item.folder / 'model.tflite'}", markup=False, soft_wrap=True)
-        return
-    console.print(f"\n{manifest.name}@{manifest.version}: {_state(item)}", markup=False)
+        return [f"  {item.folder / 'model.tflite'}"]
     several = figures.metrics["constant_baseline"]["several_boxes"]["map50"]
-    console.print(f"  mAP@0.5 of several constant boxes {several:.3f}")
-    console.print(f"  latency on {figures.latency['cpu']}", markup=False, soft_wrap=True)
-    console.print(f"  model   {item.folder / 'model.tflite'}", markup=False, soft_wrap=True)
-    console.print(f"  picture {item.folder / 'detections.png'}", markup=False, soft_wrap=True)
+    return [
+        f"\n{manifest.name}@{manifest.version}: {_state(item)}",
+        f"  mAP@0.5 of several constant boxes {several:.3f}",
+        f"  latency on {figures.latency['cpu']}",
+        f"  model   {item.folder / 'model.tflite'}",
+        f"  picture {item.folder / 'detections.png'}",
+    ]
 
 
-def _print_trial(console: Any, item: Made, trial: Trial) -> None:
+def _trial_told(item: Made, trial: Trial) -> list[str]:
     measured, predicted, sample = item.candidate.figures.metrics["size"], trial.predicted_bytes, trial.sample
     more = len(trial.rejected) - _SHOWN
     difference = 100 * (measured - predicted) / predicted
-    lines = [
+    return [
         f"\ncanary of {trial.of.name}@{trial.of.version}: not released",
         f"  judged      {', '.join(trial.judged)}",
         f"  not judged  {', '.join(trial.not_judged)}: the model has learnt nothing yet",
@@ -151,8 +143,6 @@ def _print_trial(console: Any, item: Made, trial: Trial) -> None:
         f"  whole build {in_words(predicted_of(trial.of))}",
         f"  files       {item.folder}",
     ]
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
 
 
 def _document(item: Made) -> dict[str, object]:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builder.digest import canonical_json, digest_bytes
 from builder.errors import IntegrityError
@@ -25,9 +25,10 @@ from builder.release.layout import Layout
 from builder.release.provenance import BUILDER, Invocation, provenance
 from builder.release.recipe import recipe_files
 from builder.release.release import Release
-from builder.release.sign import attach_provenance
 from builder.store.base import StepResult, Store
-from builder.trust.keys import SigningKey
+
+if TYPE_CHECKING:
+    from builder.trust.keys import SigningKey
 
 RUN_FILE = "run.json"
 RUN_TYPE = "application/vnd.tinsmith.run.v1+json"
@@ -75,6 +76,8 @@ def make_release(
     release, new = layout.add(manifest.name, manifest.version, files, said_of(manifest, plan))
     run = run_facts(results, figures)
     if new:
+        from builder.release.sign import attach_provenance  # a build with nothing to do needs no cryptography
+
         facts = canonical_json(run)
         layout.attach(release, RUN_TYPE, RUN_FILE, facts)
         invocation = Invocation(
