@@ -33,14 +33,18 @@ def signing_key(chosen: str | None) -> SigningKey | None:
     UsageError if it cannot be read or opened.
     """
     from builder.configuration import configurations
-    from builder.trust.keys import load_signing, read_key_file
 
-    if chosen and chosen.lstrip().startswith("-----BEGIN"):
-        return load_signing(chosen.encode(), "TINSMITH_KEY", passphrase)
-    path = Path(chosen).expanduser() if chosen else None
-    if path is None:
+    inline = chosen is not None and chosen.lstrip().startswith("-----BEGIN")
+    path = Path(chosen).expanduser() if chosen and not inline else None
+    if not chosen:
         path = next((item.file(item.settings.sign.key) for item in configurations() if item.settings.sign.key), None)
-    return load_signing(read_key_file(path), str(path), passphrase) if path is not None else None
+    if path is None and not inline:
+        return None
+    from builder.trust.keys import load_signing, read_key_file  # cryptography, only where there is a key
+
+    if path is None:
+        return load_signing(str(chosen).encode(), "TINSMITH_KEY", passphrase)
+    return load_signing(read_key_file(path), str(path), passphrase)
 
 
 def signer(chosen: str | None) -> Signer:
