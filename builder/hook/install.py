@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import tempfile
 from pathlib import Path
 
 from builder.changes import git
@@ -13,6 +12,7 @@ from builder.errors import StoreUnreachable, UsageError
 from builder.hook.place import Place
 from builder.hook.programs import tinsmith
 from builder.hook.settings import Settings, read, write
+from builder.whole import write_whole
 
 NAME = "post-receive"
 _MARK = "# Written by 'tinsmith hook install', which also changes it; settings: [tinsmith] in this repository's config."
@@ -87,14 +87,7 @@ def hook_path(place: Place) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        temporary.chmod(0o755)
-        temporary.replace(path)
+        write_whole(path, text.encode("utf-8"), 0o755)
     except OSError as error:
         raise StoreUnreachable(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from builder.whole import write_whole
 
 FOLDER = "tinsmith"
 
@@ -51,19 +52,9 @@ class Place:
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Writes at once, and for good: a reader, or a machine that lost its power, never has half of it."""
-    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-    temporary = Path(name)
+    write_whole(path, json.dumps(document, indent=1, sort_keys=True).encode("utf-8"), 0o600)
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(document, stream, indent=1, sort_keys=True)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        os.fsync(folder)
+    finally:
+        os.close(folder)

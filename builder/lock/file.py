@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from builder.lock.model import Lock
 from builder.manifest.load import validate
 from builder.manifest.scalars import resolve
 from builder.manifest.source import decode, read_text
+from builder.whole import write_whole
 
 _HEADER = "# What every name in the manifest stood for. Written by 'tinsmith lock'; commit it, do not edit it.\n"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]*")
@@ -36,18 +35,7 @@ def parse_lock(data: bytes, file: str) -> Lock:
 
 def write_lock(lock: Lock, path: Path) -> None:
     """Writes ``lock`` to ``path`` at once: a reader never sees half of it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(lock_text(lock))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, lock_text(lock).encode("utf-8"))
 
 
 def lock_text(lock: Lock) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +42,7 @@ from builder.release.release import (
     safe_title,
 )
 from builder.versions import newest
+from builder.whole import write_whole
 
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -237,16 +237,16 @@ class Layout:
         new = not path.exists()
         if new or not _holds(path, data):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, data)
+            write_whole(path, data)
         return [path] if new else []
 
     def _tag(self, tags: Mapping[str, Mapping[str, Any]]) -> None:
         """Points each of ``tags`` to its entry in ``index.json``, all at once; the lock must be held."""
         kept = [item for item in self._index() if (item.get("annotations") or {}).get(REF_NAME) not in tags]
         manifests = [*kept, *({**entry, "annotations": {REF_NAME: tag}} for tag, entry in tags.items())]
-        _replace(self.root / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
+        write_whole(self.root / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
         index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
-        _replace(self.root / "index.json", canonical_json(index))
+        write_whole(self.root / "index.json", canonical_json(index))
 
     def _index(self) -> list[dict[str, Any]]:
         path = self.root / "index.json"
@@ -319,13 +319,3 @@ def _holds(path: Path, data: bytes) -> bool:
         return holds(path, Blob(digest_bytes(data), len(data)))
     except IntegrityError:
         return False  # a link or the like, which gets replaced
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).chmod(0o644)
-    Path(name).rename(path)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from builder.release.produce import Made
 from builder.release.release import Release
 from builder.report.subject import Subject, last_release, of_made, of_release
 from builder.store.base import Store
+from builder.whole import write_whole
 
 FORMAT = 2
 """Raised whenever reports say something else of the same subject, so that older ones are made anew."""
@@ -58,9 +57,10 @@ def write_report(subject: Subject, layout: Layout, other: Release | None, folder
     facts = facts_of(subject)
     changed = difference(facts_of(of_release(layout, other)) if other is not None else None, facts)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / TWIN, markdown(facts, changed))
-    _write(folder / CARD, card(facts))
-    _write(folder / PAGE, page(facts, changed, stamp))  # the last one: its stamp speaks for all three
+    write_whole(folder / TWIN, markdown(facts, changed).encode("utf-8"))
+    write_whole(folder / CARD, card(facts).encode("utf-8"))
+    # The last one: its stamp speaks for all three.
+    write_whole(folder / PAGE, page(facts, changed, stamp).encode("utf-8"))
     return True
 
 
@@ -71,17 +71,3 @@ def _is_there(folder: Path, stamp: str) -> bool:
     except OSError:
         return False
     return found is not None and found[1].decode() == stamp and all((folder / name).is_file() for name in (TWIN, CARD))
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes ``text`` to ``path`` at once: a reader never sees half of it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -8,8 +8,6 @@ from __future__ import annotations
 import datetime
 import fcntl
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from builder.digest import Digest, canonical_json
 from builder.errors import IntegrityError, StoreUnreachable
 from builder.trust.document import Closed, malformed, read_document
 from builder.trust.index import Index, Signed, moment
+from builder.whole import write_whole
 
 _SKEW = datetime.timedelta(days=1)
 """How far a publisher's clock may be ahead of this machine's."""
@@ -125,12 +124,7 @@ class Recollection:
     def keep(self, seen: Seen) -> None:
         if seen == self.seen:
             return
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".new-")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(canonical_json(seen.model_dump(mode="json", by_alias=True)))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).rename(self.path)
+        write_whole(self.path, canonical_json(seen.model_dump(mode="json", by_alias=True)), 0o600)
         self.seen = seen
 
 
