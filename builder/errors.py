@@ -73,6 +73,12 @@ class ManyInvalid(InvalidManifest):
         self.errors = tuple(errors)
 
 
+def refuse(invalid: Sequence[InvalidManifest]) -> None:
+    """Raises what is wrong with some manifests as one error, if anything is."""
+    if invalid:
+        raise ManyInvalid(invalid) if len(invalid) > 1 else invalid[0]
+
+
 class LockError(TinsmithError):
     exit_status, code = 3, "lock"
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from builder.errors import UsageError
+from builder.lock.place import lock_path
+from builder.manifest.source import read_data
+from builder.plan.summary import Texts
 
 DEFAULT = "manifests"
 SUFFIX = ".yaml"
 
-_KEYS = (b"schema", b"dataset", b"model")
 _FOUND = re.compile(rb"""^[ \t]*[{,]?[ \t]*(["']?)(schema|dataset|model)\1[ \t]*:""", re.MULTILINE)
 _TOP = re.compile(rb"""^(["']?)(schema|dataset|model)\1[ \t]*:""", re.MULTILINE)
 
@@ -71,16 +73,19 @@ def shown(path: str, prefix: str) -> str:
     return posixpath.relpath(path, prefix or ".") if prefix else path
 
 
-def walked(given: Sequence[Path]) -> list[Path]:
-    """The manifests among files and folders on disk, where no git is asked. UsageError for a path that is not there."""
-    found: dict[Path, None] = {}
-    for path in given or [Path(DEFAULT)]:
-        if not path.is_dir():
-            if not path.exists():
-                raise UsageError(f"there is no {path}", help="name manifests, or folders of them")
-            found[path] = None
-            continue
-        for file in sorted(path.rglob(f"*{SUFFIX}")):
-            if file.is_file() and not file.is_symlink() and is_manifest(file.read_bytes()):
-                found[file] = None
-    return list(found)
+def on_disk(place: Path) -> list[Texts]:
+    """The manifest ``place``, or those below the folder that it is, each with its lock; no git is asked.
+
+    UsageError for what cannot be read.
+    """
+    found = {place: read_data(place)} if not place.is_dir() else dict(_below(place))
+    return [
+        Texts(str(path), data, read_data(lock) if (lock := lock_path(path)).exists() else None)
+        for path, data in found.items()
+    ]
+
+
+def _below(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+        if path.is_file() and not path.is_symlink() and is_manifest(data := read_data(path)):
+            yield path, data

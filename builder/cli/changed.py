@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from builder.changes.compare import Change
     from builder.changes.cost import Cached
     from builder.changes.gather import Comparison
-    from builder.errors import InvalidManifest
 
 Places = Annotated[
     list[Path] | None,
@@ -43,6 +42,7 @@ def changed(
     Example: tinsmith changed --since origin/main
     """
     from builder.changes import cost
+    from builder.errors import refuse
 
     found = compare(places, since, to)
     cached = cost.cached_in(store)
@@ -50,7 +50,7 @@ def changed(
         print(json.dumps(cost.document(found, cached), indent=2, sort_keys=True))
     else:
         print_changes(found, cached)
-    refuse_invalid(found)
+    refuse(found.invalid)
 
 
 def compare(places: Sequence[Path] | None, since: str, to: str | None = None) -> Comparison:
@@ -75,18 +75,6 @@ def compare(places: Sequence[Path] | None, since: str, to: str | None = None) ->
         for change in found.changes
     )
     return replace(found, changes=tuple(changes))
-
-
-def refuse_invalid(found: Comparison) -> None:
-    """InvalidManifest with all that is wrong in any of them."""
-    raise_all(found.invalid)
-
-
-def raise_all(invalid: list[InvalidManifest]) -> None:
-    from builder.errors import ManyInvalid
-
-    if invalid:
-        raise ManyInvalid(invalid) if len(invalid) > 1 else invalid[0]
 
 
 def print_changes(found: Comparison, cached: Cached) -> None:

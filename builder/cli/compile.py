@@ -15,7 +15,7 @@ from builder.cli.options import (
     one_of,
     source_paths,
 )
-from builder.errors import InvalidManifest, UsageError
+from builder.errors import InvalidManifest, UsageError, refuse
 
 if TYPE_CHECKING:
     from builder.plan.summary import Summary
@@ -88,7 +88,7 @@ def _dockerfile(manifest: Path, out: Path, source: list[str] | None, releases: P
 def _matrix(places: list[Path], since: str | None, most: int, store: Path, out: Path | None) -> None:
     """The valid manifests' matrix, then InvalidManifest for the others, if there are any."""
     from builder.changes.cost import cached_in, seconds
-    from builder.cli.changed import compare, raise_all
+    from builder.cli.changed import compare
     from builder.compile.matrix import Entry, matrix, text
 
     valid: list[tuple[str, Summary]] = []
@@ -110,20 +110,19 @@ def _matrix(places: list[Path], since: str | None, most: int, store: Path, out: 
         print(written, end="")
     else:
         out.write_text(written, encoding="ascii")
-    raise_all(invalid)
+    refuse(invalid)
 
 
 def _summaries(places: list[Path]) -> list[tuple[str, Summary | InvalidManifest]]:
-    from builder.changes.manifests import walked
-    from builder.lock.place import lock_path
+    from builder.changes.manifests import DEFAULT, on_disk
     from builder.plan.code import read_step_code
     from builder.plan.summaries import summaries
-    from builder.plan.summary import Texts
     from builder.resources import steps_folder
 
-    texts = [
-        Texts(str(path), path.read_bytes(), lock.read_bytes() if (lock := lock_path(path)).is_file() else None)
-        for path in walked(places)
-    ]
-    found = summaries(texts, read_step_code(steps_folder()))
-    return [(item.path, summary) for item, summary in zip(texts, found, strict=True)]
+    texts = {}
+    for place in places or [Path(DEFAULT)]:
+        if not place.exists():
+            raise UsageError(f"there is no {place}", help="name manifests, or folders of them")
+        texts.update({item.path: item for item in on_disk(place)})
+    found = summaries(list(texts.values()), read_step_code(steps_folder()))
+    return list(zip(texts, found, strict=True))

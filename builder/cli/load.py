@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.cli.options import one_of
-from builder.errors import InvalidManifest, ManyInvalid
+from builder.errors import InvalidManifest, refuse
 from builder.lock.check import locked
 from builder.lock.model import Lock
 from builder.manifest.family import Family
@@ -45,8 +45,7 @@ def load_all(paths: list[Path]) -> list[tuple[Path, Family]]:
             loaded.append((path, load(path)))
         except InvalidManifest as error:
             wrong.append(error)
-    if wrong:
-        raise ManyInvalid(wrong) if len(wrong) > 1 else wrong[0]
+    refuse(wrong)
     return loaded
 
 

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.cli.options import DEFAULT_STORE, Json, Places, StoreFolder
+
+if TYPE_CHECKING:
+    from builder.plan.summary import Texts
 
 MANY = 20
 """Manifests from which on a last line says what they are together."""
@@ -17,44 +21,32 @@ def plan(manifests: Places, as_json: Json = False, store: StoreFolder = DEFAULT_
 
     Example: tinsmith plan manifests/shapes.yaml
     """
-    paths = [path for place in manifests for path in _manifests(place)]
+    texts = [item for place in manifests for item in _manifests(place)]
     if as_json:
-        _print_json(paths, store)
+        _print_json([Path(item.path) for item in texts], store)
     else:
-        _print_text(paths, store)
+        _print_text(texts, store)
 
 
-def _manifests(place: Path) -> list[Path]:
-    """``place`` itself, or the manifests below the folder that it is. UsageError if there are none."""
-    if not place.is_dir():
-        return [place]
-    from builder.changes.manifests import walked
+def _manifests(place: Path) -> list[Texts]:
+    from builder.changes.manifests import on_disk
     from builder.errors import UsageError
 
-    found = walked([place])
+    found = on_disk(place)
     if not found:
         raise UsageError(f"no manifest is below {place}", help="see 'tinsmith init' to write one")
     return found
 
 
-def _print_text(manifests: list[Path], store: Path) -> None:
+def _print_text(texts: list[Texts], store: Path) -> None:
     from builder.cli.planned import PlanText
-    from builder.errors import InvalidManifest, ManyInvalid
-    from builder.lock.place import lock_path
-    from builder.manifest.source import read_data
+    from builder.errors import InvalidManifest, refuse
     from builder.plan.code import read_step_code
     from builder.plan.summaries import summaries
-    from builder.plan.summary import Texts
     from builder.resources import steps_folder
 
-    texts = []
-    for path in manifests:
-        lock = lock_path(path)
-        texts.append(Texts(str(path), read_data(path), read_data(lock) if lock.exists() else None))
     found = summaries(texts, read_step_code(steps_folder()))
-    wrong = [item for item in found if isinstance(item, InvalidManifest)]
-    if wrong:
-        raise ManyInvalid(wrong) if len(wrong) > 1 else wrong[0]
+    refuse([item for item in found if isinstance(item, InvalidManifest)])
     shown = PlanText(store)
     for item in found:
         assert not isinstance(item, InvalidManifest)

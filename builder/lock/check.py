@@ -27,11 +27,6 @@ def locked(family: Family, manifest_path: Path) -> Lock:
     return check_text(family, load_lock(path) if path.exists() else None, text, str(manifest_path))
 
 
-def check_lock(family: Family, lock: Lock | None, manifest_path: Path) -> None:
-    """InvalidManifest, with places in the manifest, if ``lock`` is not for ``family`` as it stands now."""
-    check_text(family, lock, read_text(manifest_path), str(manifest_path))
-
-
 def check_text(
     family: Family,
     lock: Lock | None,
@@ -41,7 +36,9 @@ def check_text(
     current: bool = True,
     shipped: Shipped = lock_toolchain,
 ) -> Lock:
-    """``lock``, found to fit ``family``, the manifest in ``text``, which errors call ``file``. As for ``check_lock``.
+    """``lock``, found to fit ``family``, the manifest in ``text``, which errors call ``file``.
+
+    InvalidManifest, with places in the manifest, if it is not for ``family`` as it stands now.
 
     ``current``: whether its toolchains must be those that are ``shipped`` with this tinsmith.
     """

@@ -7,17 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from builder.digest import Digest, hex_of
-from builder.plan.step import Plan
-from builder.plan.summary import StepLine, step_lines
-
-
-def statuses(plan: Plan, store: Path) -> list[str]:
-    """One text a step, in the plan's order. ``store`` need not exist."""
-    return Statuses(store).of(step_lines(plan))
+from builder.plan.summary import StepLine
 
 
 class Statuses:
-    """Those of many plans: what is in ``store`` is listed once, and not asked for step by step."""
+    """Of the steps of any number of plans. What is in ``store``, which need not exist, is listed once."""
 
     def __init__(self, store: Path) -> None:
         self._store = store

@@ -18,7 +18,10 @@ from builder.plan.parsed import with_imports
 from builder.plan.summary import Summary, Texts
 from builder.plan.written import FORMAT, read
 
-PLANNER = ("manifest", "lock", "plan", "predict", "digest.py", "errors.py", "kernels.py", "resources.py", "words.py")
+PLANNER = (
+    *("manifest", "lock", "plan", "predict"),
+    *("digest.py", "errors.py", "kernels.py", "resources.py", "whole.py", "words.py"),
+)
 """What of tinsmith decides what a summary says."""
 _PACKAGES = ("pydantic/version.py", "ruamel/yaml/__init__.py")
 """Where the packages that read manifests name their versions."""

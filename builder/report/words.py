@@ -29,10 +29,6 @@ def share(value: float) -> str:
     return _signed(f"{value:.3f}")
 
 
-def percent(value: float) -> str:
-    return _signed(f"{100 * value:.1f} %")
-
-
 def size(value: float) -> str:
     """Bytes, in decimal units: MB from a tenth of one on, so that models beside each other have one unit."""
     for least, one, unit in ((1e9, 1e9, "GB"), (1e5, 1e6, "MB"), (1e3, 1e3, "kB")):

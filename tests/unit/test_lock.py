@@ -10,7 +10,7 @@ import pytest
 
 from builder.digest import digest_bytes, digest_json
 from builder.errors import DatasetError, IntegrityError, InvalidManifest, LockError, StoreUnreachable, UsageError
-from builder.lock.check import check_lock, locked
+from builder.lock.check import check_text, locked
 from builder.lock.file import load_lock, lock_text, write_lock
 from builder.lock.make import make_lock
 from builder.lock.model import Lock, LockedSource
@@ -18,6 +18,7 @@ from builder.lock.place import lock_path
 from builder.lock.sources import source_opener
 from builder.lock.toolchains import lock_toolchain, resolve_toolchain
 from builder.manifest.load import load
+from builder.manifest.source import read_text
 from builder.starter import starter_text
 
 IMAGE = "registry.example:5000/python@sha256:" + "ab" * 32
@@ -57,7 +58,7 @@ def open_it(path: Path, lock: Lock, sources: Mapping[str, Path] | None = None) -
 
 def misfit(path: Path, lock: Lock | None) -> list[tuple[str, int, int]]:
     with pytest.raises(InvalidManifest) as caught:
-        check_lock(load(path), lock, path)
+        check_text(load(path), lock, read_text(path), str(path))
     assert all(item.help == f"run: tinsmith lock {path}" for item in caught.value.diagnostics)
     return [(item.code, item.span.line, item.span.column) for item in caught.value.diagnostics]
 
@@ -70,7 +71,7 @@ def replace(path: Path, old: str, new: str) -> None:
 
 def test_a_lock_fits_the_manifest_it_was_made_for(path: Path) -> None:
     lock = make(path)
-    check_lock(load(path), lock, path)
+    check_text(load(path), lock, read_text(path), str(path))
     assert set(lock.toolchains) == {"tf1.15", "litert"}
     assert lock.dataset is not None and (lock.dataset.files, lock.dataset.bytes) == (2, 10)
     assert open_it(path, lock) == path.parent / "../data/owls"
@@ -99,7 +100,7 @@ def test_another_base_image_is_recorded_and_is_another_toolchain(path: Path) -> 
     assert other.toolchain("tf1.15").base_image == IMAGE
     assert other.toolchain("tf1.15").digest != lock.toolchain("tf1.15").digest
     assert other.toolchain("litert") == lock.toolchain("litert")
-    check_lock(load(path), other, path)
+    check_text(load(path), other, read_text(path), str(path))
 
 
 @pytest.mark.parametrize("images", [{"tf1.15": "python:3.7"}, {"tf1.15": "-x@sha256:" + "a" * 64}, {"tf2": IMAGE}])
@@ -121,7 +122,7 @@ def test_a_missing_lock(path: Path) -> None:
 def test_a_lock_of_other_values_is_stale_but_comments_do_not_count(path: Path) -> None:
     lock = make(path)
     replace(path, "steps: 3000", "steps: 3000  # words")
-    check_lock(load(path), lock, path)
+    check_text(load(path), lock, read_text(path), str(path))
     replace(path, "steps: 3000", "steps: 3001")
     assert misfit(path, lock) == [("stale-lock", 4, 7)]
 

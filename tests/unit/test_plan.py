@@ -8,8 +8,9 @@ from builder.lock.file import load_lock
 from builder.manifest.load import loads
 from builder.plan.code import modules_of, read_step_code
 from builder.plan.make import make_plan
-from builder.plan.status import statuses
+from builder.plan.status import Statuses
 from builder.plan.step import Plan
+from builder.plan.summary import step_lines
 from builder.resources import steps_folder
 from tests.golden.write import ROOT
 
@@ -88,8 +89,10 @@ def test_code_is_followed_through_imports_wherever_they_stand() -> None:
 
 def test_status_says_why_a_step_has_to_run(tmp_path: Path, text: str) -> None:
     plan = plan_of(text)
-    assert set(statuses(plan, tmp_path / "none")) == {"to run: the store is empty"}
+    assert set(Statuses(tmp_path / "none").of(step_lines(plan))) == {"to run: the store is empty"}
     (tmp_path / "store").mkdir()
-    found = dict(zip([step.name for step in plan.steps], statuses(plan, tmp_path / "store"), strict=True))
+    found = dict(
+        zip([step.name for step in plan.steps], Statuses(tmp_path / "store").of(step_lines(plan)), strict=True)
+    )
     assert found["ingest"] == "to run: no result for this key"
     assert found["export"] == "to run: needs train"
