@@ -70,7 +70,7 @@ toolchain-locks: $(READY)  ## Resolve docker/*/requirements.in into hashed locks
 
 requirements: $(READY)  ## Resolve the control plane's own dependencies into the two hashed locks
 	$(COMPILE) --extra build -o requirements.lock pyproject.toml
-	$(COMPILE) --extra build --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(COMPILE) --extra build --extra cluster --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("tinsmith needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'

@@ -14,8 +14,7 @@ from builder.errors import StepFailed, TinsmithError
 from builder.plan.code import StepCode
 from builder.plan.step import Plan, Step
 from builder.result import believed
-from builder.store.base import Artifact, StepResult
-from builder.store.disk import DiskStore
+from builder.store.base import Artifact, BuildStore, StepResult
 from builder.store.workspaces import CHECKPOINTS
 
 
@@ -24,7 +23,7 @@ def build(
     *,
     code: StepCode,
     sources: Callable[[str], Path],
-    store: DiskStore,
+    store: BuildStore,
     engine: Callable[[], Engine],
     emit: Emit,
 ) -> dict[str, StepResult]:
@@ -73,7 +72,7 @@ def run_step(
     code: StepCode,
     sources: Callable[[str], Path],
     results: Mapping[str, StepResult],
-    store: DiskStore,
+    store: BuildStore,
     engine: Engine,
     emit: Emit,
 ) -> StepResult:
@@ -91,10 +90,10 @@ def run_step(
     if step.resumable:
         emit("message", {"text": f"curves while it runs: tensorboard --logdir {output / CHECKPOINTS}"})
     begun = time.monotonic()
-    engine.run(step, Workspace(inputs=inputs, output=output, steps=steps, nonce=nonce), emit)
+    facts = engine.run(step, Workspace(inputs=inputs, output=output, steps=steps, nonce=nonce), emit)
     seconds = round(time.monotonic() - begun, 3)
     artifacts = _take(step, output, nonce, store)
-    run = {"engine": engine.name, "isolation": engine.isolation, "seconds": seconds}
+    run = {"engine": engine.name, "isolation": engine.isolation, "seconds": seconds, **facts}
     return StepResult(step.key, step.name, artifacts, run)
 
 
@@ -115,7 +114,7 @@ def _inputs(
     folder: Path,
     sources: Callable[[str], Path],
     results: Mapping[str, StepResult],
-    store: DiskStore,
+    store: BuildStore,
 ) -> dict[str, Path]:
     """Input folders by name. Outputs of earlier steps are copied, and so verified, out of the store."""
     root = folder / "in"
@@ -143,7 +142,7 @@ def _step_code(step: Step, folder: Path, code: StepCode) -> Path:
     return steps
 
 
-def _take(step: Step, output: Path, nonce: str, store: DiskStore) -> tuple[Artifact, ...]:
+def _take(step: Step, output: Path, nonce: str, store: BuildStore) -> tuple[Artifact, ...]:
     """The step's outputs, moved into the store after its result file has been believed.
 
     StepFailed if there is no result of this very run, or a file is not as the result says.

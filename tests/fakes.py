@@ -38,7 +38,7 @@ class FakeEngine:
     def prepare(self, toolchain: Toolchain, emit: Emit) -> None:
         emit("message", {"text": f"{toolchain.name} is ready"})
 
-    def run(self, step: Step, workspace: Workspace, emit: Emit) -> None:
+    def run(self, step: Step, workspace: Workspace, emit: Emit) -> Mapping[str, Any]:
         self.ran.append(step.name)
         if step.name == self.fail:
             raise StepFailed(f"step {step.name} failed")
@@ -49,6 +49,7 @@ class FakeEngine:
             path.write_bytes(data)
             files.append({"path": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()})
         self.write_result(workspace, {"nonce": workspace.nonce, "files": files})
+        return {}
 
     @staticmethod
     def write_result(workspace: Workspace, result: Mapping[str, Any]) -> None:

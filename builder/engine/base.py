@@ -38,8 +38,11 @@ class Engine(Protocol):
     def prepare(self, toolchain: Toolchain, emit: Emit) -> None:
         """Make the toolchain ready (image or virtual environment), once. NoEngine if it cannot be."""
 
-    def run(self, step: Step, workspace: Workspace, emit: Emit) -> None:
+    def run(self, step: Step, workspace: Workspace, emit: Emit) -> Mapping[str, Any]:
         """Run ``step`` to its end. StepFailed if it fails; Interrupted is passed on after clean-up.
+
+        Returned are facts of the run, which its result keeps: ``memory_mb``, the most that it used at once, in 2**20
+        bytes, where the engine can tell.
 
         A return means only that the process ended well: the caller checks ``result.json``.
         """

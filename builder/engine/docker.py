@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import APIError, ImageNotFound
@@ -99,7 +100,7 @@ class DockerEngine:
         folder = self._folders(toolchain.name)
         self._ready[toolchain.digest] = ensure_image(self.client, toolchain, folder, reference, emit)
 
-    def run(self, step: Step, workspace: Workspace, emit: Emit) -> None:
+    def run(self, step: Step, workspace: Workspace, emit: Emit) -> Mapping[str, Any]:
         self.prepare(step.toolchain, emit)
         name = f"tinsmith-{step.name}-{workspace.nonce[:16]}"
         user = _user()
@@ -124,6 +125,7 @@ class DockerEngine:
             raise out_of_memory(step.name, step.memory_mb, said)
         if code != 0:
             raise failure(step.name, code, said)
+        return {}
 
     def close(self) -> None:
         with suppress(*ENGINE_ERRORS):

@@ -9,10 +9,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from builder.engine.base import Emit, Workspace
 from builder.engine.events import StepOutput, Stream, failure, out_of_memory
@@ -56,7 +56,7 @@ class LocalEngine:
     def prepare(self, toolchain: Toolchain, emit: Emit) -> None:
         self._environment(toolchain, emit)
 
-    def run(self, step: Step, workspace: Workspace, emit: Emit) -> None:
+    def run(self, step: Step, workspace: Workspace, emit: Emit) -> Mapping[str, Any]:
         virtualenv = self._environment(step.toolchain, emit)
         inputs = {name: path.resolve() for name, path in workspace.inputs.items()}
         output, steps = workspace.output.resolve(), workspace.steps.resolve()
@@ -71,6 +71,7 @@ class LocalEngine:
             code = _supervise(command, env, home, said, step)
         if code != 0:
             raise failure(step.name, code, said)
+        return {}
 
     def close(self) -> None:
         pass

@@ -17,8 +17,7 @@ from builder.plan.code import StepCode
 from builder.plan.step import Plan
 from builder.rebuild.compare import ComparedStep, outputs_of
 from builder.rebuild.training import Conditions, conditions
-from builder.store.base import StepResult
-from builder.store.disk import DiskStore
+from builder.store.base import BuildStore, StepResult
 
 Tier = Literal["A", "B"]
 
@@ -49,7 +48,7 @@ class SecondBuild:
         code: StepCode,
         *,
         sources: Callable[[str], Path],
-        store: DiskStore,
+        store: BuildStore,
         engine: Callable[[], Engine],
         emit: Emit,
     ) -> None:

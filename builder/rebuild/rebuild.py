@@ -19,8 +19,7 @@ from builder.rebuild.steps import Recorded
 from builder.release.document import MANIFEST, release_document
 from builder.release.make import files_of, said_of
 from builder.release.release import Release
-from builder.store.base import StepResult
-from builder.store.disk import DiskStore
+from builder.store.base import BuildStore, StepResult
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def rebuild(
     recorded: Mapping[str, Recorded],
     *,
     sources: Callable[[str], Path],
-    store: DiskStore,
+    store: BuildStore,
     engine: Callable[[], Engine],
     emit: Emit,
 ) -> Rebuilt:
@@ -93,7 +92,7 @@ def _digests(files: Mapping[str, tuple[Digest, int]]) -> dict[str, Digest]:
     return {title: digest for title, (digest, _) in files.items()}
 
 
-def _telling(recorded: Mapping[str, Recorded], store: DiskStore, emit: Emit) -> Emit:
+def _telling(recorded: Mapping[str, Recorded], store: BuildStore, emit: Emit) -> Emit:
     """``emit``, with a word on each step that ends: a training that differs is better known before the next one."""
 
     def told(kind: str, detail: Mapping[str, Any]) -> None:
@@ -110,7 +109,7 @@ def _telling(recorded: Mapping[str, Recorded], store: DiskStore, emit: Emit) -> 
 
 
 def _contents(
-    release: Release, recipe: Recipe, results: Mapping[str, StepResult], store: DiskStore
+    release: Release, recipe: Recipe, results: Mapping[str, StepResult], store: BuildStore
 ) -> dict[str, bytes]:
     """The files of the release as they are now.
 

@@ -23,8 +23,7 @@ from builder.release.figures import figures_of
 from builder.release.make import lay_out_training, run_facts
 from builder.release.produce import Made, built_variants
 from builder.release.trial import Trial
-from builder.store.base import StepResult, Store
-from builder.store.disk import DiskStore
+from builder.store.base import BuildStore, StepResult, Store
 
 _BY_WEIGHTS = ("min_map50", "max_map_drop", "max_quant_drop")
 """Budgets of what a model has learnt, of which a canary knows nothing."""
@@ -41,7 +40,7 @@ def try_canaries(
     code: StepCode,
     *,
     sources: Callable[[str], Path],
-    store: DiskStore,
+    store: BuildStore,
     engine: Callable[[], Engine],
     out: Path,
     emit: Emit,

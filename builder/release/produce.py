@@ -22,8 +22,7 @@ from builder.release.layout import Layout
 from builder.release.make import Built, Signer, lay_out_training, make_release, pull
 from builder.release.trial import Trial
 from builder.resources import docker_folder
-from builder.store.base import StepResult
-from builder.store.disk import DiskStore
+from builder.store.base import BuildStore, StepResult
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def produce(
     code: StepCode,
     *,
     sources: Callable[[str], Path],
-    store: DiskStore,
+    store: BuildStore,
     engine: Callable[[], Engine],
     layout: Layout,
     out: Path,
@@ -95,7 +94,7 @@ def built_variants(
     code: StepCode,
     *,
     sources: Callable[[str], Path],
-    store: DiskStore,
+    store: BuildStore,
     engine: Callable[[], Engine],
     emit: Emit,
 ) -> Iterator[tuple[Variant, Plan, dict[str, StepResult], frozenset[str]]]:

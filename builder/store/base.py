@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,3 +53,40 @@ class Store(Protocol):
 
     def record(self, result: StepResult) -> None:
         """Records ``result`` for good. IntegrityError if the key has a result with other bytes."""
+
+    def recent(self, most: int) -> list[StepResult]:
+        """At most so many of the results that were recorded last, in no order; their blobs may have gone since."""
+
+
+class Scratch(Protocol):
+    """Where steps work, on this machine."""
+
+    def claimed(self, key: Digest) -> AbstractContextManager[Path]:
+        """The scratch folder of the step with this key, for this process alone; it outlives a build that is stopped."""
+
+    def sweep(self, wanted: Collection[Digest]) -> int:
+        """Removes what killed builds left and nobody needs. See ``workspaces.sweep``."""
+
+
+class BuildStore(Store, Scratch, Protocol):
+    """What a build on one machine needs."""
+
+
+class SharedStore(Store, Protocol):
+    """A store that many machines use at once."""
+
+    def identity(self) -> str:
+        """What names this store and no other, by whatever address it is reached; made with the store."""
+
+    def save_checkpoint(self, key: Digest, path: Path) -> None:
+        """Keeps the checkpoint file at ``path`` of the unfinished step ``key``, and of its others the newest one."""
+
+    def restore_checkpoints(self, key: Digest, folder: Path) -> int:
+        """Writes what is kept of the unfinished step ``key`` into ``folder``, over nothing; returns how many files."""
+
+    def drop_checkpoints(self, key: Digest) -> None:
+        """Removes what is kept of ``key``, which is finished."""
+
+    def disown(self, key: Digest) -> None:
+        """Sets the result of ``key``, and those of its blobs that have other bytes than their names say, aside, so
+        that the step runs again."""

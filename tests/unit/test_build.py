@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,10 +161,11 @@ class _Liar(FakeEngine):
         super().__init__()
         self.result = result
 
-    def run(self, step: Step, workspace: Workspace, emit: Emit) -> None:
+    def run(self, step: Step, workspace: Workspace, emit: Emit) -> Mapping[str, Any]:
         if self.result:
             (workspace.output / "a").write_bytes(b"a")
             self.write_result(workspace, {"nonce": workspace.nonce, **self.result})
+        return {}
 
 
 @pytest.mark.parametrize(
