@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -21,8 +20,10 @@ from obstore.exceptions import (
     PreconditionError,
     UnauthenticatedError,
 )
+from obstore.store import LocalStore
 
 from builder.errors import IntegrityError, StoreUnreachable, TinsmithError
+from builder.store.temporary import only_one
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -131,29 +132,19 @@ class Bucket:
 
     def replace(self, name: str, data: bytes, seen: Seen) -> bool:
         """Puts ``data`` in place of what was ``seen``; False if there is something else by now, or nothing."""
-        if seen.tag is None:
-            return self._replace_by_hand(name, data, seen)
-        tag = seen.tag
+        if isinstance(self._opened, LocalStore) and self._opened.prefix is not None:
+            # It knows no writes on condition. The object is there all the time, so that nobody creates it meanwhile.
+            with only_one(self._opened.prefix / "lock"):
+                found = self.get(name)
+                same = found is not None and found.data == seen.data
+                if same:
+                    self._call(lambda: obstore.put(self._opened, name, data))
+                return same
         try:
-            self._call(lambda: obstore.put(self._opened, name, data, mode={"e_tag": tag}))
+            self._call(lambda: obstore.put(self._opened, name, data, mode={"e_tag": seen.tag or ""}))
         except (PreconditionError, AlreadyExistsError, FileNotFoundError):
             return False
-        except NotImplementedError:  # folders
-            return self._replace_by_hand(name, data, seen)
         return True
-
-    def _replace_by_hand(self, name: str, data: bytes, seen: Seen) -> bool:
-        """Takes the object away under a name that only this call knows; if it was another, it goes back."""
-        aside = f"damaged/replaced-{secrets.token_hex(8)}"
-        try:
-            self._call(lambda: obstore.rename(self._opened, name, aside))
-        except FileNotFoundError:
-            return False
-        moved = self.get(aside)
-        other = moved is not None and moved.data != seen.data
-        done = self.create(name, moved.data if other and moved is not None else data)
-        self.remove([aside])
-        return done and not other
 
     def upload(self, name: str, blocks: Callable[[], Iterator[bytes]], size: int) -> None:
         """Writes the ``size`` bytes that each call of ``blocks`` yields anew, over what is there, in parts."""

@@ -8,10 +8,9 @@ scratch folders of steps (workspaces.py).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +19,7 @@ from builder.digest import Digest, digest_bytes, hex_of
 from builder.errors import IntegrityError, StoreUnreachable
 from builder.settings import STORE
 from builder.store import documents, temporary, workspaces
-from builder.store.base import StepResult
+from builder.store.base import Artifact, StepResult
 
 _BLOCK = 1 << 20
 
@@ -123,7 +122,14 @@ class DiskStore:
             return None
         except ValueError as error:
             raise documents.damaged_result(key, error, self._set_aside(path)) from error
-        return result if result is not None and all(self.has(item.digest) for item in result.artifacts) else None
+        return result if result is not None and all(map(self._is_whole, result.artifacts)) else None
+
+    def _is_whole(self, item: Artifact) -> bool:
+        """Whether the blob is there with its size; its bytes are hashed by readers."""
+        try:
+            return self._blob(item.digest).stat().st_size == item.size
+        except FileNotFoundError:
+            return False
 
     def record(self, result: StepResult) -> None:
         path = self._result(result.key)
@@ -138,7 +144,7 @@ class DiskStore:
 
     def _record_again(self, result: StepResult, unfinished: Path, path: Path) -> None:
         """Over a result that is there: the same is fine, and one that counts as none is replaced, by one at a time."""
-        with _only_one(self._results):
+        with temporary.only_one(self.root / "lock"):
             known = None
             with contextlib.suppress(IntegrityError):
                 known = self.lookup(result.key)
@@ -188,8 +194,9 @@ class DiskStore:
 
 def _publish(unfinished: Path, stream: BinaryIO, path: Path) -> None:
     _finish(unfinished, stream)
-    if path.exists():
-        return
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size == unfinished.stat().st_size:
+            return
     unfinished.rename(path)
     _sync(path.parent)
 
@@ -204,17 +211,5 @@ def _sync(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Keeps other processes and threads that do the same out."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
     finally:
         os.close(handle)

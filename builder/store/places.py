@@ -44,12 +44,13 @@ def open_shared(url: str) -> CachedStore:
     """
     from builder.store.cached import CachedStore
 
-    remote = _remote(url, store_patience())
+    remote = remote_store(url, store_patience())
     remote.check()
     return CachedStore(remote, DiskStore(cache_folder() / "store"), store_cache_bytes())
 
 
-def _remote(url: str, patience: float) -> ObjectStore:
+def remote_store(url: str, patience: float) -> ObjectStore:
+    """The shared store at ``url`` itself, unread. UsageError as for ``open_shared``."""
     try:
         parts = urlsplit(url)
         plain = not (parts.query or parts.fragment or "@" in parts.netloc)
