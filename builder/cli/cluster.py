@@ -69,7 +69,7 @@ class Cluster:
         from builder.cluster.graph import graph_of
         from builder.cost.model import CostModel
 
-        openers = {
+        openers: dict[str, Callable[[str], Path]] = {
             locked.digest: opener
             for item, opener in zip(planned, sources, strict=True)
             for locked in (item.lock.dataset, item.lock.init)
