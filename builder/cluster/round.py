@@ -166,8 +166,8 @@ def _submit(
     ranks: Mapping[Digest, float],
 ) -> list[Future[Outcome]]:
     """All tasks as one graph, those first that have the longest way ahead of them."""
-    from dask.base import annotate
     from dask._task_spec import Task, TaskRef
+    from dask.base import annotate
 
     graph: dict[TaskKey, Any] = {}
     for key, job in jobs.items():
