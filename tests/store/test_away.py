@@ -206,6 +206,14 @@ def test_credentials_that_are_refused_are_said_at_once(tmp_path: Path, monkeypat
             assert strict.environment["AWS_SECRET_ACCESS_KEY"] not in error.message
 
 
+def test_no_credentials_are_said_at_once(s3: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    error = said_at_once(lambda: remote_store(f"s3://{BUCKET}/a", 60.0).check())
+    assert "was asked without credentials" in error.message
+    assert "AWS_SECRET_ACCESS_KEY" in str(error.help)
+
+
 def test_an_object_with_a_name_that_cannot_be_is_named(s3: Server) -> None:
     import urllib.request
 
