@@ -62,6 +62,11 @@ class ObjectStore:
         assert found is not None, "nobody removes it"
         return found
 
+    @cached_property
+    def _writes_once(self) -> bool:
+        """Asked before the first result: StoreUnreachable where the first writer does not win."""
+        return bool(self.identity())
+
     def _named(self) -> str | None:
         try:
             found = self._bucket.get(_NAME, documents.MOST_BYTES)
@@ -147,6 +152,7 @@ class ObjectStore:
         return all(self._pool.map(there, result.artifacts))
 
     def record(self, result: StepResult) -> None:
+        _ = self._writes_once
         name, data = _result(result.key), documents.packed(result)
         for _ in range(_TRIES):
             if self._bucket.create(name, data):

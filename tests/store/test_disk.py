@@ -34,6 +34,20 @@ def test_no_flipped_byte_of_a_result_makes_another_result(tmp_path: Path) -> Non
     assert store.lookup(KEY) == result
 
 
+def test_without_hard_links_the_first_result_stays_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    store = DiskStore(tmp_path)
+    first = StepResult(KEY, "train", (put(store, b"one"),), {})
+    store.record(first)
+    store.record(first)
+    with pytest.raises(IntegrityError, match="gave other bytes"):
+        store.record(StepResult(KEY, "train", (put(store, b"two"),), {}))
+    assert store.lookup(KEY) == first
+
+
 def test_a_store_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnreachable):
