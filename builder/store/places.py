@@ -36,6 +36,11 @@ def open_store(place: str | Path) -> BuildStore:
     return open_shared(str(place)) if is_shared(place) else DiskStore(Path(place))
 
 
+def open_known(place: str | Path) -> BuildStore | None:
+    """As ``open_store``, but a folder that is not there stays so, and is None."""
+    return open_store(place) if is_shared(place) or Path(place).is_dir() else None
+
+
 def open_shared(url: str) -> CachedStore:
     """The shared store at ``url``, read through the cache of this machine.
 
