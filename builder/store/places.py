@@ -51,7 +51,7 @@ def open_shared(url: str) -> CachedStore:
 
     remote = remote_store(url, store_patience())
     remote.check()
-    return CachedStore(remote, DiskStore(cache_folder() / "store"), store_cache_bytes())
+    return CachedStore(remote, DiskStore(cache_folder() / "store", lasting=False), store_cache_bytes())
 
 
 def remote_store(url: str, patience: float) -> ObjectStore:
