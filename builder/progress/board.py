@@ -109,7 +109,7 @@ class Board:
                 self.rows[key].label = self.rows[key].label or _label(users, len(variants), start)
 
     def _workers(self, detail: Mapping[str, Any]) -> None:
-        self.workers = int(number(detail.get("workers")) or 0)
+        self.workers = max(0, int(number(detail.get("workers")) or 0))
         offers = detail.get("offers")
         slots = number(offers.get("slots")) if isinstance(offers, Mapping) else None
         self.slots = max(1, self.workers if slots is None else int(slots))
