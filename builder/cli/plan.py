@@ -38,7 +38,7 @@ def _manifests(place: Path) -> list[Texts]:
     return found
 
 
-def _print_text(texts: list[Texts], store: Path) -> None:
+def _print_text(texts: list[Texts], store: str) -> None:
     from builder.cli.planned import PlanText
     from builder.errors import InvalidManifest, refuse
     from builder.plan.code import read_step_code
@@ -55,7 +55,7 @@ def _print_text(texts: list[Texts], store: Path) -> None:
         print(shown.total())
 
 
-def _print_json(manifests: list[Path], store: Path) -> None:
+def _print_json(manifests: list[Path], store: str) -> None:
     from builder.cli.load import load_planned
     from builder.plan.make import plan_document
     from builder.plan.status import Statuses
