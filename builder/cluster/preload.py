@@ -32,7 +32,7 @@ def dask_setup(worker: Worker) -> None:
     Dask itself would log the error and go on, with a worker that can do nothing.
     """
     try:
-        _set_up(worker, os.environ)
+        set_up(worker, os.environ)
     except TinsmithError as error:
         context.end(error)
     except OSError as error:
@@ -47,7 +47,8 @@ def dask_teardown(worker: Worker) -> None:
     context.interrupt()
 
 
-def _set_up(worker: Worker, environ: Mapping[str, str]) -> None:
+def set_up(worker: Worker, environ: Mapping[str, str]) -> None:
+    """As ``dask_setup``, with the settings in ``environ``; errors are raised."""
     from builder.engine.select import NAMES, choose
 
     kind = environ.get(ENGINE) or "auto"
