@@ -75,11 +75,11 @@ def build(
     from builder.report.variants import write_comparison
     from builder.report.write import write_reports
     from builder.settings import cache_folder
-    from builder.store.disk import DiskStore
+    from builder.store.places import open_store
 
     if canary:
         _alone("--check" if check else "--key" if key != os.environ.get("TINSMITH_KEY") else None)
-    layout, opened = Layout(releases), DiskStore(store)
+    layout, opened = Layout(releases), open_store(store)
     signing = Signer() if canary else signer(key)
     planned = list(load_planned(manifests))
     local = source_paths(source, [item.family for item in planned])

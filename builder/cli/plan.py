@@ -65,21 +65,22 @@ def _summaries(texts: list[Texts]) -> list[Summary]:
     return [item for item in found if not isinstance(item, InvalidManifest)]
 
 
-def _print_forecast(simulate: str, texts: list[Texts], store: Path, as_json: bool) -> None:
+def _print_forecast(simulate: str, texts: list[Texts], store: str, as_json: bool) -> None:
     from builder.cli.simulated import cluster_of, document, told
     from builder.cost.forecast import forecast
     from builder.cost.model import RECENT, CostModel
     from builder.plan.status import Statuses
-    from builder.store.disk import DiskStore
+    from builder.store.places import is_shared, open_store
 
     cluster = cluster_of(simulate)
     plans = [plan for item in _summaries(texts) for plan in item.plans]
-    past = DiskStore(store).recent(RECENT) if store.is_dir() else []
+    there = is_shared(store) or Path(store).is_dir()  # a plan makes no store
+    past = open_store(store).recent(RECENT) if there else []
     found = forecast(plans, Statuses(store).cached, CostModel.learnt(past), cluster)
     print(json.dumps(document(found), indent=2, sort_keys=True) if as_json else told(found))
 
 
-def _print_text(texts: list[Texts], store: Path) -> None:
+def _print_text(texts: list[Texts], store: str) -> None:
     from builder.cli.planned import PlanText
 
     found, shown = _summaries(texts), PlanText(store)
@@ -89,7 +90,7 @@ def _print_text(texts: list[Texts], store: Path) -> None:
         print(shown.total())
 
 
-def _print_json(manifests: list[Path], store: Path) -> None:
+def _print_json(manifests: list[Path], store: str) -> None:
     from builder.cli.load import load_planned
     from builder.plan.make import plan_document
     from builder.plan.status import Statuses
