@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from builder.build import run_step
+from builder.checkpoints import drop, kept
 from builder.cluster import context
-from builder.cluster.checkpoints import shared
 from builder.cluster.events import Sender
-from builder.cluster.job import Job, Outcome, read_code, this_version
+from builder.cluster.job import Job, Outcome, looked_up, read_code, this_version
 from builder.cluster.sources import materialise
 from builder.digest import Digest
 from builder.engine.base import Emit
 from builder.errors import IntegrityError, NoEngine, StoreUnreachable, TinsmithError
 from builder.settings import cache_folder
 from builder.store.base import StepResult
-from builder.store.workspaces import CHECKPOINTS
 
 
 def work(job: Job, *before: Outcome) -> Outcome:
@@ -58,12 +56,11 @@ class _Work:
     def outcome(self) -> Outcome:
         self._check()
         store = self._here.store
-        if store.lookup(self._key) is not None:
-            return Outcome(self._key, "done", self._here.name)
+        # Another worker of this machine may be at it: then its result is there once the claim is free.
         with store.claimed(self._key) as folder:
-            # Another worker may have finished it while this one waited for the claim.
-            if store.lookup(self._key) is None:
+            if looked_up(store, self._key) is None:
                 return self._run(folder)
+            shutil.rmtree(folder)
         return Outcome(self._key, "done", self._here.name)
 
     def _check(self) -> None:
@@ -80,14 +77,14 @@ class _Work:
 
     def _run(self, folder: Path) -> Outcome:
         begun, store = time.monotonic(), self._here.store
-        results = {name: store.lookup(key) for name, key in self._job.needs.items()}
+        results = {name: looked_up(store, key) for name, key in self._job.needs.items()}
         if gone := [self._job.needs[name] for name, result in results.items() if result is None]:
             return Outcome(self._key, "lost", self._here.name, keys=tuple(gone))
         found = {name: result for name, result in results.items() if result is not None}
         try:
             result = self._result(folder, found)
         except IntegrityError:
-            damaged = [result for result in found.values() if store.lookup(result.key) is None]
+            damaged = [result for result in found.values() if looked_up(store, result.key) is None]
             if not damaged and not any(item.source for item in self._job.step.inputs):
                 raise
             keys = tuple(result.key for result in damaged)
@@ -95,8 +92,7 @@ class _Work:
             return Outcome(self._key, "lost", self._here.name, keys=keys, blamed=blamed)
         run = {**result.run, "worker": self._here.name, "host": socket.gethostname()}
         store.record(replace(result, run=run))
-        with contextlib.suppress(TinsmithError):  # of a finished step they are of no use
-            store.drop_checkpoints(self._key)
+        drop(self._job.step, store)
         shutil.rmtree(folder)
         return Outcome(self._key, "done", self._here.name, seconds=time.monotonic() - begun)
 
@@ -107,16 +103,8 @@ class _Work:
         def sources(digest: str) -> Path:
             return materialise(Digest(digest), store, cache_folder())
 
-        with self._kept(folder):
+        with kept(step, folder, store, self._emit):
             return run_step(step, folder, code, sources, found, store, self._here.engine(), self._emit)
-
-    @contextlib.contextmanager
-    def _kept(self, folder: Path) -> Iterator[None]:
-        if not self._job.step.resumable:
-            yield
-            return
-        with shared(self._key, folder / "out" / CHECKPOINTS, self._here.store, self._emit):
-            yield
 
 
 def _connection() -> tuple[Callable[[str, Any], None], Callable[[], bool]]:

@@ -36,6 +36,11 @@ def open_store(place: str | Path) -> BuildStore:
     return open_shared(str(place)) if is_shared(place) else DiskStore(Path(place))
 
 
+def open_known(place: str | Path) -> BuildStore | None:
+    """As ``open_store``, but a folder that is not there stays so, and is None."""
+    return open_store(place) if is_shared(place) or Path(place).is_dir() else None
+
+
 def open_shared(url: str) -> CachedStore:
     """The shared store at ``url``, read through the cache of this machine.
 
@@ -46,7 +51,7 @@ def open_shared(url: str) -> CachedStore:
 
     remote = remote_store(url, store_patience())
     remote.check()
-    return CachedStore(remote, DiskStore(cache_folder() / "store"), store_cache_bytes())
+    return CachedStore(remote, DiskStore(cache_folder() / "store", lasting=False), store_cache_bytes())
 
 
 def remote_store(url: str, patience: float) -> ObjectStore:
