@@ -75,7 +75,7 @@ async def _started(worker: Worker) -> None:
 
 
 async def _ended(worker: Worker) -> None:
-    await worker.finished()  # type: ignore[no-untyped-call]
+    await worker.finished()
 
 
 async def _leave(worker: Worker) -> None:
