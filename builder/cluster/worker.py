@@ -46,9 +46,11 @@ class Settings:
 def supervise(settings: Settings, say: Callable[[str], None] = context.say) -> NoReturn:
     """Runs the worker, and starts it again whenever it ends, until this process is told to stop.
 
-    KeyboardInterrupt is passed on when the worker has ended. IntegrityError when it was dropped. SystemExit with its
-    status when its settings are wrong, of which it has told.
+    KeyboardInterrupt is passed on when the worker has ended: Ctrl-C, or a connection that is gone. IntegrityError when
+    it was dropped. SystemExit with its status when its settings are wrong, of which it has told.
     """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     pause = _FIRST_PAUSE
     while True:
         begun = time.monotonic()
