@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 from builder.cluster.connection import Connection
 from builder.cluster.job import Job, Outcome
 from builder.cluster.resources import Resources
-from builder.cluster.watch import Watch
+from builder.cluster.watch import Demands, Watch
 from builder.cluster.work import work
 from builder.digest import Digest, hex_of
 from builder.engine.base import Emit
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-
-Demands = Mapping[Digest, Resources]
 
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 2.0
@@ -67,12 +65,14 @@ class Round:
         self._pending = dict(zip(self._jobs, futures, strict=True))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with contextlib.suppress(Exception):  # of a scheduler that is gone
             if self._client.status == "running" and self._pending:
                 self._client.cancel(list(self._pending.values()), force=False)
-        self._pending.clear()
         self._relay()
+        if kind is not None:
+            self._watch.stop(self._pending.keys())
+        self._pending.clear()
 
     def outcomes(self) -> Iterator[list[Outcome]]:
         """Outcomes as they come, some at a time."""
@@ -90,6 +90,8 @@ class Round:
             if time.monotonic() - looked > _LOOK_SECONDS:
                 if unplaced := self._watch.look(self._pending.keys()):
                     yield self._given_up(unplaced)
+                elif self._watch.demands_less(self._pending.keys(), self._demands):
+                    return  # what is left is submitted anew
                 looked = time.monotonic()
             time.sleep(_POLL_SECONDS)
         self._relay()
