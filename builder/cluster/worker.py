@@ -77,8 +77,8 @@ def drop(reason: str) -> NoReturn:
 def environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """That of the worker: this one's, with the settings as the preload reads them."""
     return {
-        # What is to be told, the worker tells; of Dask's own only what goes wrong.
-        "DASK_LOGGING__DISTRIBUTED": "error",
+        # What is to be told, the worker tells; Dask would add pages to every lost connection.
+        "DASK_LOGGING__DISTRIBUTED": "critical",
         **environ,
         preload.STORE: settings.store,
         preload.ENGINE: settings.engine,

@@ -64,7 +64,9 @@ def test_with_certificates_only_their_owners_come_in(tmp_path: Path, monkeypatch
                 told = client.submit(introduce, resources={"slots": 1}, pure=False).result(timeout=20)
                 assert told["name"] == "a"
             with worker(tmp_path, address, name="b"):
-                until(lambda: "TLS expects a `ssl_context`" in said(tmp_path, "b"), "the stranger's end")
+                until(lambda: "again in" in said(tmp_path, "b"), "the stranger's end")
+            assert f"worker b: cannot join {address}: TLS expects a `ssl_context`" in said(tmp_path, "b")
+            assert "Traceback" not in said(tmp_path, "b")
             for stranger in (address, f"tcp://127.0.0.1:{port}"):
                 with pytest.raises((OSError, TypeError)):
                     Client(stranger, timeout=3)
