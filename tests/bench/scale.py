@@ -222,8 +222,8 @@ def print_bottleneck(
     print("Before the first training begins:")
     for store in stores:
         print(
-            f"- {store.name}: the client looks {len(tasks):,} steps up in {len(tasks) / store.gets:,.0f} s; the data of "
-            f"ingest, {data / 1e6:.1f} MB for each worker, take {workers * data / store.read:,.0f} s to reach all"
+            f"- {store.name}: the client looks {len(tasks):,} steps up in {len(tasks) / store.gets:,.0f} s; "
+            f"the data of ingest, {data / 1e6:.1f} MB a worker, take {workers * data / store.read:,.0f} s to reach all"
         )
 
 
