@@ -70,12 +70,12 @@ def _print_forecast(simulate: str, texts: list[Texts], store: str, as_json: bool
     from builder.cost.forecast import forecast
     from builder.cost.model import RECENT, CostModel
     from builder.plan.status import Statuses
-    from builder.store.places import is_shared, open_store
+    from builder.store.places import open_known
 
     cluster = cluster_of(simulate)
     plans = [plan for item in _summaries(texts) for plan in item.plans]
-    there = is_shared(store) or Path(store).is_dir()  # a plan makes no store
-    past = open_store(store).recent(RECENT) if there else []
+    known = open_known(store)
+    past = known.recent(RECENT) if known is not None else []
     found = forecast(plans, Statuses(store).cached, CostModel.learnt(past), cluster)
     print(json.dumps(document(found), indent=2, sort_keys=True) if as_json else told(found))
 

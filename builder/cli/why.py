@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,9 +31,9 @@ def why(
     from builder.rebuild.why import document, lines
     from builder.rebuild.why import why as answer
     from builder.release.layout import Layout
-    from builder.store.places import is_shared, open_store
+    from builder.store.places import open_known
 
-    opened = open_store(store) if is_shared(store) or Path(store).is_dir() else None
+    opened = open_known(store)
 
     def listing(digest: Digest) -> bytes | None:
         return opened.read(digest) if opened is not None and opened.has(digest) else None

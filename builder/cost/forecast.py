@@ -12,7 +12,7 @@ from builder.digest import Digest
 from builder.errors import UsageError
 from builder.plan.summary import PlanLine, StepLine
 
-AROUND_SECONDS = 0.5
+AROUND_SECONDS = 0.2
 """Of each step: it is handed out, its inputs come from the store, and its outputs are hashed and go into it."""
 
 _AS_GOOD = 1.02

@@ -31,6 +31,7 @@ class CachedStore:
     def __init__(self, remote: SharedStore, local: DiskStore, most_bytes: int) -> None:
         self.remote = remote
         self.local = local
+        self._identity: str | None = None
         self._most = most_bytes
         self._slack = most_bytes // _SLACK
         self._added = most_bytes  # since the folder was looked through, and it was not yet
@@ -88,7 +89,9 @@ class CachedStore:
             return False
 
     def identity(self) -> str:
-        return self.remote.identity()
+        if self._identity is None:
+            self._identity = self.remote.identity()
+        return self._identity
 
     def stopped(self) -> frozenset[Digest]:
         return self.remote.stopped()

@@ -25,10 +25,14 @@ _BLOCK = 1 << 20
 
 
 class DiskStore:
-    """See ``builder.store.base.Store``. ``root`` is made if it is not there."""
+    """See ``builder.store.base.Store``. ``root`` is made if it is not there.
 
-    def __init__(self, root: Path) -> None:
+    ``lasting``: what is written outlives a power cut; of a cache that is not worth the wait, as readers hash its blobs.
+    """
+
+    def __init__(self, root: Path, *, lasting: bool = True) -> None:
         self.root = root.absolute()
+        self._lasting = lasting
         try:
             for folder in (self._blobs, self._results, self._temporary):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -102,14 +106,14 @@ class DiskStore:
                     hasher.update(block)
                     target.write(block)
             digest = Digest("sha256:" + hasher.hexdigest())
-            _publish(unfinished, target, self._blob(digest))
+            _publish(unfinished, target, self._blob(digest), self._lasting)
         return digest
 
     def write_bytes(self, data: bytes) -> Digest:
         digest = digest_bytes(data)
         with temporary.new_file(self._temporary) as (unfinished, target):
             target.write(data)
-            _publish(unfinished, target, self._blob(digest))
+            _publish(unfinished, target, self._blob(digest), self._lasting)
         return digest
 
     def lookup(self, key: Digest) -> StepResult | None:
@@ -135,7 +139,7 @@ class DiskStore:
         path = self._result(result.key)
         with temporary.new_file(self._temporary) as (unfinished, target):
             target.write(documents.packed(result))
-            _finish(unfinished, target)
+            _finish(unfinished, target, self._lasting)
             try:
                 path.hardlink_to(unfinished)
             except OSError:  # it exists, or this file system has no hard links
@@ -155,11 +159,15 @@ class DiskStore:
 
     def recent(self, most: int) -> list[StepResult]:
         """See ``Store.recent``; damaged ones are passed over."""
-        paths = sorted(self._results.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        written = []
+        for path in self._results.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if (key := documents.key_named(path.name)) is not None:
+                    written.append((path.stat().st_mtime, key))
         found = []
-        for path in paths[:most]:
+        for _, key in sorted(written, reverse=True)[:most]:
             with contextlib.suppress(OSError, ValueError):
-                found.append(documents.unpacked(path.read_bytes()))
+                found.append(documents.unpacked(self._result(key).read_bytes(), key))
         return [result for result in found if result is not None]
 
     def claimed(self, key: Digest) -> AbstractContextManager[Path]:
@@ -192,18 +200,20 @@ class DiskStore:
         return str(bad)
 
 
-def _publish(unfinished: Path, stream: BinaryIO, path: Path) -> None:
-    _finish(unfinished, stream)
+def _publish(unfinished: Path, stream: BinaryIO, path: Path, lasting: bool) -> None:
+    _finish(unfinished, stream, lasting)
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size == unfinished.stat().st_size:
             return
     unfinished.rename(path)
-    _sync(path.parent)
+    if lasting:
+        _sync(path.parent)
 
 
-def _finish(unfinished: Path, stream: BinaryIO) -> None:
+def _finish(unfinished: Path, stream: BinaryIO, lasting: bool) -> None:
     stream.flush()
-    os.fsync(stream.fileno())
+    if lasting:
+        os.fsync(stream.fileno())
     unfinished.chmod(0o444)
 
 

@@ -36,6 +36,11 @@ def open_store(place: str | Path) -> BuildStore:
     return open_shared(str(place)) if is_shared(place) else DiskStore(Path(place))
 
 
+def open_known(place: str | Path) -> BuildStore | None:
+    """As ``open_store``, but a folder that is not there stays so, and is None."""
+    return open_store(place) if is_shared(place) or Path(place).is_dir() else None
+
+
 def open_shared(url: str) -> CachedStore:
     """The shared store at ``url``, read through the cache of this machine.
 
@@ -46,17 +51,17 @@ def open_shared(url: str) -> CachedStore:
 
     remote = remote_store(url, store_patience())
     remote.check()
-    return CachedStore(remote, DiskStore(cache_folder() / "store"), store_cache_bytes())
+    return CachedStore(remote, DiskStore(cache_folder() / "store", lasting=False), store_cache_bytes())
 
 
 def remote_store(url: str, patience: float) -> ObjectStore:
     """The shared store at ``url`` itself, unread. UsageError as for ``open_shared``."""
     try:
         parts = urlsplit(url)
-        plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+        plain = not (parts.query or parts.fragment or "@" in parts.netloc) and unquote(parts.path).isprintable()
     except ValueError:
         raise _no_store(url) from None
-    if not plain or not url.isprintable():
+    if not plain or not url.isprintable():  # urlsplit drops what is not
         raise _no_store(url)
     try:
         import obstore  # noqa: F401
@@ -65,7 +70,7 @@ def remote_store(url: str, patience: float) -> ObjectStore:
             f"a shared store takes packages that are not installed ({error})", help="install tinsmith[cluster]"
         ) from error
     if parts.scheme == "s3":
-        return _s3(url, parts.netloc, parts.path.strip("/"), patience)
+        return _s3(url, parts.netloc, parts.path.removeprefix("/").removesuffix("/"), patience)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.strip("/"):
         return _folder(Path(unquote(parts.path)), patience)
     raise _no_store(url)

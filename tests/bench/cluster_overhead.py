@@ -32,8 +32,8 @@ ADDRESS = "tcp://127.0.0.1:{port}"
 
 
 @contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[str]:
-    """A scheduler and ``workers`` processes; its address."""
+def cluster(folder: Path, workers: int, preload: str = "tests.cluster.noop") -> Iterator[str]:
+    """A scheduler and ``workers`` processes, made tinsmith's by ``preload``; its address."""
     port = 20000 + os.getpid() % 20000
     address = ADDRESS.format(port=port)
     store = f"file://{folder / 'store'}"
@@ -41,7 +41,7 @@ def cluster(folder: Path, workers: int) -> Iterator[str]:
     common = [sys.executable, "-m", "dask"]
     commands = [[*common, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]]
     for number in range(workers):
-        words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--preload", "tests.cluster.noop"]
+        words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--preload", preload]
         commands.append([*common, "worker", address, *words, "--name", f"w{number}"])
     started = []
     try:

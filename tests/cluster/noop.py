@@ -1,6 +1,6 @@
 """Steps that do nothing, and workers that run them: what a cluster costs beside the work.
 
-``dask worker … --preload tests.cluster.noop`` makes a worker whose engine leaves one small file; its store is the one of
+``dask worker … --preload tests.cluster.noop`` makes a worker whose engine leaves one small file; its store is that of
 TINSMITH_STORE.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from builder.cluster import context
 from builder.digest import digest_bytes, digest_json
-from builder.engine.base import Emit, Workspace
+from builder.engine.base import Emit, Engine, Workspace
 from builder.plan.step import Plan, Step, Toolchain
 from builder.store.places import open_store
 
@@ -58,11 +58,15 @@ def noop_plan(name: str, count: int) -> Plan:
 
 
 def dask_setup(worker: Any) -> None:
+    set_up(worker, NoopEngine())
+
+
+def set_up(worker: Any, engine: Engine) -> None:
+    """Makes ``worker`` one that runs steps in ``engine``."""
     from builder.cluster.resources import MEMORY, SLOTS, toolchain
 
     offer = {SLOTS: float(worker.state.nthreads), MEMORY: 8000.0, toolchain("noop", NOTHING): 1e9}
     worker.state.total_resources.update(offer)
     worker.state.available_resources.update(offer)
-    engine = NoopEngine()
     store: Any = open_store(os.environ["TINSMITH_STORE"])
     context.install(context.Context(str(worker.name), store, lambda: engine))
