@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from builder.cost.forecast import AROUND_SECONDS
+from builder.cost.forecast import HANDOUT_SECONDS
 from builder.cost.model import CostModel
 from builder.cost.simulate import Cluster, Simulation, Task, rank_of, simulate
 from builder.digest import Digest, digest_json
@@ -41,6 +41,7 @@ COSTS = Path(__file__).with_name("scale_costs.json")
 WORKERS = (1, 10, 32, 100, 320, 1000)
 RATED = (10, 100, 300)
 _RATED_PLANS = 200
+FACTS = ("seconds", "moving_seconds", "work", "memory_mb")
 Costs = Mapping[str, Any]
 
 
@@ -61,9 +62,10 @@ def learn(place: str) -> None:
             )
         if result.run.get("resumed") or "work" not in result.run:
             raise SystemExit(f"{step.name} in {place} was not measured whole: build it anew")
-        files = {item.path: item.size for item in result.artifacts}
-        steps[step.name] = {name: result.run.get(name) for name in ("seconds", "work", "memory_mb")} | {"files": files}
-    COSTS.write_text(json.dumps({"machine": machine(), "steps": steps}, indent=2, sort_keys=True) + "\n")
+        facts = {name: result.run.get(name) for name in FACTS}
+        steps[step.name] = json.dumps({**facts, "files": [item.size for item in result.artifacts]})
+    lines = ",\n".join(f"    {json.dumps(name)}: {text}" for name, text in steps.items())
+    COSTS.write_text(f'{{\n  "machine": {json.dumps(machine())},\n  "steps": {{\n{lines}\n  }}\n}}\n')
 
 
 def machine() -> str:
@@ -74,7 +76,7 @@ def machine() -> str:
 def model_of(costs: Costs) -> CostModel:
     """From one run of each step."""
     return CostModel.learnt(
-        StepResult(digest_json(name), name, (), {key: step[key] for key in ("seconds", "work", "memory_mb")})
+        StepResult(digest_json(name), name, (), {key: step[key] for key in FACTS})
         for name, step in costs["steps"].items()
     )
 
@@ -99,12 +101,12 @@ def tasks_of(found: Sequence[Summary], costs: Costs) -> dict[Digest, Task]:
     """What each step moves: all that it writes, and reads of what earlier steps left; the data of ingest, which every
     plan shares, comes once to a worker and stays in its cache."""
     model, tasks = model_of(costs), {}
-    written = {name: float(sum(step["files"].values())) for name, step in costs["steps"].items()}
+    written = {name: float(sum(step["files"])) for name, step in costs["steps"].items()}
     for plan in (plan for item in found for plan in item.plans):
         keys = {step.name: step.key for step in plan.steps}
         for step in plan.steps:
             read = sum(written[need] for need in step.needs if need != "ingest")
-            seconds = model.seconds(step.name, step.work) + AROUND_SECONDS
+            seconds = HANDOUT_SECONDS + model.moving_seconds(step.name) + model.seconds(step.name, step.work)
             needs = tuple(keys[need] for need in step.needs)
             tasks.setdefault(step.key, Task(seconds, needs, moved=written[step.name] + read))
     return tasks
@@ -161,18 +163,19 @@ def main() -> int:
     return 0
 
 
-def _sizes(costs: Costs) -> dict[str, dict[str, int]]:
+def _sizes(costs: Costs) -> dict[str, list[int]]:
     return {name: step["files"] for name, step in costs["steps"].items()}
 
 
 def print_measured(
     costs: Costs, per_step: Mapping[str, Asked], rates: Sequence[SchedulerRate], stores: Sequence[StoreRate]
 ) -> None:
-    rows = [("step", "seconds", "memory", "leaves", "requests to the store", "seconds of them on a folder")]
+    rows = [("step", "seconds", "memory", "files", "leaves", "requests to the store", "seconds of them on a folder")]
     for name, step in costs["steps"].items():
+        of_store = per_step[name]
         rows.append((
-            name, f"{step['seconds']:.1f}", f"{step['memory_mb'] or 0:.0f} MB", f"{_megabytes(step):.2f} MB",
-            f"{per_step[name].requests}", f"{per_step[name].seconds:.2f}",
+            name, f"{step['seconds']:.1f}", f"{step['memory_mb'] or 0:.0f} MB", f"{len(step['files'])}",
+            f"{_megabytes(step):.2f} MB", f"{of_store.requests}", f"{of_store.seconds:.2f}",
         ))  # fmt: skip
     print(table(rows))
     rows = [("Dask scheduler with", "tasks a second here", "tasks a second of its own processor")]
@@ -186,7 +189,7 @@ def print_measured(
 
 
 def _megabytes(step: Costs) -> float:
-    return float(sum(step["files"].values())) / 1e6
+    return float(sum(step["files"])) / 1e6
 
 
 def print_simulated(tasks: Mapping[Digest, Task], found: Mapping[int, Simulation]) -> None:
