@@ -65,6 +65,15 @@ class Asked:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Rates:
+    """``asked`` by step name; ``schedulers`` by growing numbers of workers; the first of ``stores`` is the folder."""
+
+    asked: Mapping[str, Asked]
+    schedulers: Sequence[SchedulerRate]
+    stores: Sequence[StoreRate]
+
+
 def scheduler_rate(workers: int, plans: int) -> SchedulerRate:
     """Chains of tasks that do nothing, with priorities and resources, as steps have them."""
     from distributed import Client, wait
