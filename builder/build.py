@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder import checkpoints
 from builder.cost.work import work
 from builder.engine.base import Emit, Engine, Workspace
 from builder.errors import StepFailed, TinsmithError
@@ -44,9 +45,14 @@ def build(
                 # Another build may have finished it while this one waited for the claim.
                 found = store.lookup(step.key)
                 if found is None:
-                    with failing(step, emit):
+                    if step.resumable:
+                        place = folder / "out" / CHECKPOINTS
+                        text = f"curves while it runs: tensorboard --logdir {place}"
+                        emit("message", {"step": step.name, "key": step.key, "text": text})
+                    with failing(step, emit), checkpoints.kept(step, folder, store, emit):
                         found = run_step(step, folder, code, sources, results, store, engine(), emit)
                     store.record(found)
+                    checkpoints.drop(step, store)
                     shutil.rmtree(folder)
                     emit("finished", {"step": step.name, "key": step.key, "seconds": found.run["seconds"]})
         else:
@@ -90,8 +96,6 @@ def run_step(
     steps = _step_code(step, folder, code)
     nonce = secrets.token_hex(16)
     emit("started", {"step": step.name, "key": step.key, "engine": engine.name})
-    if step.resumable:
-        emit("message", {"text": f"curves while it runs: tensorboard --logdir {output / CHECKPOINTS}"})
     started = time.monotonic()
     facts = engine.run(step, Workspace(inputs=inputs, output=output, steps=steps, nonce=nonce), emit)
     ended = time.monotonic()

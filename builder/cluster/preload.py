@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from builder.cluster import context, machine
@@ -70,6 +71,8 @@ def set_up(worker: Worker, environ: Mapping[str, str]) -> None:
         toolchains=toolchains,
         extra=extra,
     )
+    with suppress(OSError):
+        store.sweep(())  # what steps of a killed worker left here
     context.install(context.Context(name, store, engine))
     state = worker.state
     # What the command line of a plain Dask worker declares stays.
