@@ -92,11 +92,10 @@ def dask_setup(worker: Any) -> None:
     offer = {SLOTS: float(worker.state.nthreads), MEMORY: 8000.0, toolchain("noop", NOTHING): 1e9}
     worker.state.total_resources.update(offer)
     worker.state.available_resources.update(offer)
-    engine = NoopEngine()
     store = open_shared(os.environ["TINSMITH_STORE"])
     if POISONED in os.environ:
         store = poisoned(store)
-    context.install(context.Context(str(worker.name), store, lambda: engine))
+    context.install(context.Context(str(worker.name), store, NoopEngine))
 
 
 def poisoned(store: CachedStore) -> CachedStore:
