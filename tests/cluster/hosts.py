@@ -7,8 +7,8 @@ taken, no firewall is in the way, and two racks at once do not meet.
       |-- port1 -- eth0 10.213.7.11 in the namespace of host 1
       |-- port2 -- eth0 10.213.7.12 in the namespace of host 2
 
-One folder is shared on purpose: the finished environments of the toolchains, which take minutes to make and which a host
-without a way out could not make. They are only read.
+One folder is shared on purpose: the finished environments of the toolchains, which take minutes to make and which a
+host without a way out could not make. They are only read.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Host:
         out: IO[bytes] | int | None = None,
         err: IO[bytes] | int | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Runs ``command`` here, with ``env`` over the host's own; what it starts stays here, and ends with ``kill``."""
+        """Runs ``command`` with ``env`` over the host's own; what it starts stays here, and ends with ``kill``."""
         script = ["sh", "-c", _ENTER, "start"]
         words = [str(self.group.entrance), f"/run/netns/{self.namespace}", self.name]
         process = subprocess.Popen(
