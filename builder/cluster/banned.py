@@ -1,0 +1,31 @@
+"""Workers that gave wrong bytes are sent away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+
+from builder.cluster.connection import Connection
+from builder.engine.base import Emit
+
+
+def drop(connection: Connection, names: Iterable[str], why: str, emit: Emit) -> None:
+    """Ends the workers called ``names``, for good where 'tinsmith worker' started them, and says so."""
+    wanted = {name for name in names if name}
+    client = connection.client()
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    found = {address: str(item["name"]) for address, item in workers.items() if str(item["name"]) in wanted}
+    for address, name in found.items():
+        emit("message", {"worker": name, "text": f"worker {name} is dropped: {why}"})
+        with contextlib.suppress(Exception):  # it ends before it can answer
+            client.run(_leave, workers=[address], wait=False)
+    with contextlib.suppress(Exception):
+        client.retire_workers(workers=list(found), close_workers=True, remove=True)
+
+
+def _leave() -> None:
+    """On the worker: its supervisor starts no other in its place."""
+    from builder.cluster.worker import DROPPED
+
+    os._exit(DROPPED)

@@ -1,0 +1,77 @@
+"""Checkpoints of a training that runs here, kept in the shared store meanwhile, for whoever goes on with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from builder.digest import Digest
+from builder.engine.base import Emit
+from builder.errors import TinsmithError
+from builder.store.base import SharedStore
+
+_POLL_SECONDS = 0.5
+
+
+@contextmanager
+def shared(key: Digest, folder: Path, store: SharedStore, emit: Emit) -> Iterator[None]:
+    """Puts what ``store`` keeps of the unfinished step ``key`` into ``folder``, and while the block runs keeps there
+    whatever checkpoints are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if count := store.restore_checkpoints(key, folder):
+        emit("message", {"text": f"{count} checkpoint(s) from the store"})
+    keeper = _Keeper(key, folder, store, emit)
+    keeper.start()
+    try:
+        yield
+    finally:
+        keeper.stop()
+
+
+class _Keeper(threading.Thread):
+    """Looks for new checkpoints. That one cannot be kept ends no training: the next one may be."""
+
+    def __init__(self, key: Digest, folder: Path, store: SharedStore, emit: Emit) -> None:
+        super().__init__(name=f"checkpoints-{key[7:15]}", daemon=True)
+        self._key, self._folder, self._store, self._emit = key, folder, store, emit
+        self._seen = set(self._found())
+        self._ended = threading.Event()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._ended.wait(_POLL_SECONDS):
+            self._keep()
+        self._keep()
+
+    def _found(self) -> list[tuple[Path, int]]:
+        found = []
+        for path in sorted(self._folder.glob("*.checkpoint")):
+            try:
+                found.append((path, path.stat().st_mtime_ns))
+            except FileNotFoundError:  # the training keeps only the newest
+                continue
+        return found
+
+    def _keep(self) -> None:
+        for item in self._found():
+            if item in self._seen:
+                continue
+            try:
+                self._store.save_checkpoint(self._key, item[0])
+            except FileNotFoundError:
+                continue
+            except (TinsmithError, OSError) as error:
+                self._say(f"{item[0].name} is not in the store yet: {error}")
+                return
+            self._seen.add(item)
+
+    def _say(self, text: str) -> None:
+        try:
+            self._emit("message", {"text": text})
+        except TinsmithError:  # nobody waits for this training any more
+            return

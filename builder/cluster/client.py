@@ -1,0 +1,181 @@
+"""Fills a shared store: sends the steps that it lacks to a Dask scheduler, round by round, until they have ended.
+
+A round submits all steps that are left as one graph, whose tasks are named by the steps' keys: two who ask for one step
+share its task. What a round loses, with workers, a scheduler or damaged bytes, the next one asks for again; as steps
+give the same bytes wherever they run, and results are written once, running one twice harms nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder.cluster.banned import drop
+from builder.cluster.connection import Connection
+from builder.cluster.graph import Graph
+from builder.cluster.job import Job, Outcome, publish_code, this_version
+from builder.cluster.round import Demands, Round
+from builder.cluster.sources import publish
+from builder.digest import Digest
+from builder.engine.base import Emit
+from builder.errors import IntegrityError
+from builder.plan.code import StepCode
+from builder.plan.step import Step
+from builder.store.base import StepResult
+
+if TYPE_CHECKING:
+    from builder.store.cached import CachedStore
+
+Demand = Callable[[Iterable[Step], list[Mapping[str, float]]], Demands]
+"""The resources that each of some steps needs of its worker, by Dask's names, where workers offer these."""
+
+_LOOKUPS = 16
+_MOST_LOSSES = 6
+"""After which a step is given up. Dask itself tries it on several workers each time."""
+_AGAIN = ("StoreUnreachable", "NoEngine", "Interrupted")
+"""Errors of a worker rather than of a step: another worker may do better."""
+_PAUSE_SECONDS = 1.0
+
+
+@dataclass
+class Filled:
+    """What became of a graph: ``ran``: seconds of the steps that ran for it; ``failed``: how those ended that did not
+    end well. What needs one of these is in neither."""
+
+    ran: dict[Digest, float] = field(default_factory=dict)
+    failed: dict[Digest, Outcome] = field(default_factory=dict)
+
+
+class Filling:
+    """One build's use of a cluster.
+
+    ``sources`` gives the folder of locked files by their content's digest, checked, and has put their listing into
+    ``store``; ``ranks`` are seconds from a step's start to the end of the longest path, by key.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        code: StepCode,
+        sources: Callable[[str], Path],
+        store: CachedStore,
+        connection: Connection,
+        demand: Demand,
+        ranks: Mapping[Digest, float],
+        emit: Emit,
+    ) -> None:
+        self._graph, self._code, self._sources, self._store = graph, code, sources, store
+        self._connection, self._demand, self._ranks, self._emit = connection, demand, ranks, emit
+        self._losses: Counter[Digest] = Counter()
+        self._published: set[str] = set()
+        self._codes: dict[tuple[str, ...], Digest] = {}
+        self._ended: set[Digest] = set()
+        self._filled = Filled()
+
+    def run(self) -> Filled:
+        """Until every step has a result in the store, or failed, or needs one that failed.
+
+        NoEngine if the scheduler cannot be reached for long; StoreUnreachable; errors of ``sources``.
+        """
+        while (left := self._left()).steps:
+            self._publish(left)
+            jobs = {key: self._job(step, left.needs[key]) for key, step in left.steps.items()}
+
+            def demands(offers: list[Mapping[str, float]], steps: Iterable[Step] = tuple(left.steps.values())) -> Demands:
+                return self._demand(steps, offers)
+
+            before = self._losses.total()
+            with Round(self._connection, jobs, self._losses, demands, self._ranks, self._emit) as lap:
+                for outcomes in lap.outcomes():
+                    for outcome in outcomes:
+                        self._take(outcome)
+            for key in lap.killed:
+                died = Outcome(key, "failed", kind="StepFailed", code="workers-lost", message="its workers died")
+                self._lose(key, died)
+            if lap.lost or self._losses.total() > before:
+                time.sleep(_PAUSE_SECONDS)
+        return self._filled
+
+    def _left(self) -> Graph:
+        """The steps that have no result, did not fail and do not need one that failed."""
+        keys = [key for key in self._graph.steps if key not in self._filled.failed]
+        with ThreadPoolExecutor(_LOOKUPS) as pool:
+            found = dict(zip(keys, pool.map(self._store.lookup, keys), strict=True))
+        results = {key: result for key, result in found.items() if result is not None}
+        # Whoever read a result has hashed it. Of those that ran and that no step reads, this has to be done here.
+        for key in self._graph.last() & results.keys() & self._filled.ran.keys():
+            if not self._sound(results[key]):
+                del results[key]
+        for key, step in self._graph.steps.items():
+            if key in results and key not in self._ended:
+                self._ended.add(key)
+                self._emit("cached", {"step": step.name, "key": key})
+            elif key in self._ended and key not in results:
+                self._ended.discard(key)
+                self._filled.ran.pop(key, None)
+                self._lose(key, Outcome(key, "failed", kind="IntegrityError", code="lost", message="the store lost it"))
+        hopeless = self._graph.after(self._filled.failed) | self._filled.failed.keys()
+        return self._graph.without(results.keys() | hopeless)
+
+    def _sound(self, result: StepResult) -> bool:
+        """Whether the blobs of ``result`` are what they should be; if not, nobody will read them."""
+        try:
+            for artifact in result.artifacts:
+                self._store.read(artifact.digest)
+        except IntegrityError as error:
+            self._store.disown(result.key)
+            drop(self._connection, [str(result.run.get("worker", ""))], error.message, self._emit)
+            return False
+        return True
+
+    def _publish(self, left: Graph) -> None:
+        remote = self._store.remote
+        for step in left.steps.values():
+            for digest in (item.source for item in step.inputs if item.source is not None):
+                if digest in self._published:
+                    continue
+                if not remote.has(Digest(digest)):
+                    folder = self._sources(digest)
+                    self._emit("message", {"step": step.name, "text": "sending its data to the store"})
+                    publish(folder, self._store.read(Digest(digest)), remote, self._emit)
+                self._published.add(digest)
+
+    def _job(self, step: Step, needs: Mapping[str, Digest]) -> Job:
+        if step.code not in self._codes:
+            self._codes[step.code] = publish_code(step, self._code, self._store)
+        return Job(this_version(), self._store.identity(), step, self._codes[step.code], needs)
+
+    def _take(self, outcome: Outcome) -> None:
+        key, name = outcome.key, self._graph.steps[outcome.key].name
+        if outcome.status == "done":
+            self._ended.add(key)
+            about = {"step": name, "key": key, "worker": outcome.worker}
+            if outcome.seconds:
+                self._filled.ran[key] = outcome.seconds
+                self._emit("finished", {**about, "seconds": round(outcome.seconds, 3)})
+            else:
+                self._emit("cached", about)
+        elif outcome.status == "failed" and outcome.kind in _AGAIN and outcome.code != "no-worker":
+            self._emit("message", {"step": name, "key": key, "worker": outcome.worker, "text": outcome.message})
+            self._lose(key, outcome)
+        elif outcome.status == "failed":
+            self._fail(outcome)
+        elif outcome.status == "lost" and any(outcome.blamed):
+            drop(self._connection, outcome.blamed, "what it left in the store has other bytes", self._emit)
+
+    def _lose(self, key: Digest, last: Outcome) -> None:
+        self._losses[key] += 1
+        if self._losses[key] >= _MOST_LOSSES:
+            text = f"given up after {_MOST_LOSSES} attempts: {last.message}"
+            self._fail(replace(last, message=text))
+
+    def _fail(self, outcome: Outcome) -> None:
+        self._filled.failed[outcome.key] = outcome
+        name = self._graph.steps[outcome.key].name
+        self._emit("failed", {"step": name, "key": outcome.key, "worker": outcome.worker, "code": outcome.code})

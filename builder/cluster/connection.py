@@ -1,0 +1,93 @@
+"""The connection to a Dask scheduler: made when it is there, made anew when it was lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from builder.cluster.events import TOPIC
+from builder.engine.base import Emit
+from builder.errors import NoEngine, UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PATIENCE = "TINSMITH_CLUSTER_PATIENCE"
+"""The variable with the seconds for which a scheduler, or a worker that can take a step, is waited for."""
+_PATIENCE_SECONDS = 300.0
+_ATTEMPT_SECONDS = 10.0
+
+
+def patience() -> float:
+    chosen = os.environ.get(PATIENCE, "")
+    try:
+        return float(chosen) if chosen else _PATIENCE_SECONDS
+    except ValueError:
+        raise UsageError(f"{PATIENCE} is no number of seconds: {chosen!r}") from None
+
+
+class Connection:
+    """To the scheduler at ``address``, such as ``tcp://10.0.0.1:8786``. ``events`` are those that workers send."""
+
+    def __init__(self, address: str, emit: Emit) -> None:
+        self.address = address
+        self.events: queue.SimpleQueue[tuple[str, Mapping[str, Any]]] = queue.SimpleQueue()
+        self._emit = emit
+        self._client: Client | None = None
+
+    def client(self) -> Client:
+        """A client that is connected. NoEngine if the scheduler does not answer within ``patience``; UsageError if its
+        address is none, or Dask is not installed."""
+        if self._client is not None and self._client.status == "running":
+            return self._client
+        self.close()
+        deadline, told = time.monotonic() + patience(), False
+        while True:
+            try:
+                self._client = self._connected()
+                return self._client
+            except OSError as error:  # also what distributed raises when a time is over
+                if time.monotonic() > deadline:
+                    raise NoEngine(
+                        f"no Dask scheduler answers at {self.address}: {error}",
+                        help="start one ('dask scheduler') or see --scheduler; --engine local needs none",
+                    ) from error
+                if not told:
+                    self._emit("message", {"text": f"waiting for the scheduler at {self.address}"})
+                    told = True
+                time.sleep(0.5)
+
+    def close(self) -> None:
+        """Gives up whatever this connection asked for; what is finished is in the store."""
+        if self._client is not None:
+            with contextlib.suppress(Exception):  # of a scheduler that is gone
+                self._client.close(timeout=2)
+            self._client = None
+
+    def _connected(self) -> Client:
+        try:
+            import dask
+            from distributed import Client
+        except ImportError as error:
+            raise UsageError(
+                f"--engine dask needs what is not installed: {error.name}",
+                help="pip install 'tinsmith[cluster]'",
+            ) from error
+        # Where a graph was made in the user's code is nothing that a scheduler needs to show of tinsmith's.
+        dask.config.set({"distributed.diagnostics.computations.nframes": 0})
+        try:
+            client = Client(self.address, timeout=_ATTEMPT_SECONDS, set_as_default=False)
+        except ValueError as error:
+            raise UsageError(f"{self.address!r} is no address of a scheduler: {error}") from error
+        client.subscribe_topic(TOPIC, self._receive)
+        return client
+
+    def _receive(self, event: tuple[float, Any]) -> None:
+        """Called on the client's own thread."""
+        message = event[1]
+        if isinstance(message, Mapping) and isinstance(message.get("detail"), Mapping):
+            self.events.put((str(message.get("kind")), message["detail"]))

@@ -1,0 +1,94 @@
+"""Data and weights on their way to the workers: each file a blob of the shared store, and the list of them, whose
+digest is the one in the lock."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from builder.digest import Digest, hex_of
+from builder.engine.base import Emit
+from builder.errors import DatasetError, IntegrityError
+from builder.lock.content import dataset_digest
+from builder.lock.listing import parse_listing
+from builder.store.base import Store
+
+_TRANSFERS = 16
+"""At once: most of the time of a small file is waiting for the store."""
+
+
+def publish(folder: Path, listing: bytes, store: Store, emit: Emit) -> None:
+    """Puts the files of ``listing``, which lie in ``folder``, into ``store``, and last of all the list itself.
+
+    IntegrityError if a file has changed since it was listed.
+    """
+    files = parse_listing(listing)
+
+    def put(item: tuple[str, str]) -> None:
+        path, sha256 = item
+        digest = Digest(f"sha256:{sha256}")
+        if not store.has(digest) and store.write(folder / path) != digest:
+            raise IntegrityError(f"{folder / path} changed while it was sent to the store", help="build again")
+
+    with ThreadPoolExecutor(_TRANSFERS) as pool:
+        for count, _ in enumerate(pool.map(put, files.items()), 1):
+            if count % 1000 == 0:
+                emit("message", {"text": f"{count:,} of {len(files):,} files are in the store"})
+    store.write_bytes(listing)
+
+
+def materialise(digest: Digest, store: Store, cache: Path) -> Path:
+    """The folder below ``cache`` with the files of the listing ``digest``, fetched from ``store`` where they are not
+    there yet, and hashed.
+
+    IntegrityError if the store has not all of them, or other bytes.
+    """
+    folder = cache / "sources" / hex_of(digest)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder.with_suffix(".lock")):
+        if not _holds(folder, digest):
+            unfinished = folder.with_suffix(".part")
+            for old in (unfinished, folder):
+                shutil.rmtree(old, ignore_errors=True)
+            _fetch(digest, store, unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+def _fetch(digest: Digest, store: Store, folder: Path) -> None:
+    try:
+        files = parse_listing(store.read(digest))
+    except ValueError as error:
+        raise IntegrityError(f"{digest} is no list of files: {error}") from error
+    for path in files:
+        plain = PurePosixPath(path)
+        if plain.is_absolute() or ".." in plain.parts or str(plain) != path:
+            raise IntegrityError(f"{digest} lists a file outside its folder: {ascii(path)}")
+    with ThreadPoolExecutor(_TRANSFERS) as pool:
+        fetched = pool.map(
+            lambda item: store.copy_to(Digest(f"sha256:{item[1]}"), folder / item[0]), files.items()
+        )  # fmt: skip
+        for _ in fetched:
+            pass
+
+
+def _holds(folder: Path, digest: Digest) -> bool:
+    """Whether ``folder`` has the files of the listing ``digest``, and no other."""
+    if not folder.is_dir():
+        return False
+    try:
+        return dataset_digest(folder, sorted(path.name for path in folder.iterdir())).digest == digest
+    except DatasetError:
+        return False
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Workers of one machine share its cache."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

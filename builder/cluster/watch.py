@@ -1,0 +1,81 @@
+"""The workers of a cluster while steps are under way: how many, which were lost, whether one can take a step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from builder.cluster.connection import patience
+from builder.cluster.resources import Resources, fits, unplaceable
+from builder.digest import Digest
+from builder.engine.base import Emit
+from builder.plan.step import Step
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+class Watch:
+    """Tells of workers that come and go."""
+
+    def __init__(self, client: Client, emit: Emit) -> None:
+        self._client, self._emit = client, emit
+        self._workers: dict[str, Resources] = {}
+        self._told: int | None = None
+        self._running: dict[Digest, tuple[str, str]] = {}
+        self._demands: Mapping[Digest, Resources] = {}
+        self._steps: Mapping[Digest, Step] = {}
+        self._since: dict[Digest, float] = {}
+        self._ask()
+
+    def offers(self) -> list[Resources]:
+        """What each worker there is offers."""
+        return list(self._workers.values())
+
+    def expect(self, demands: Mapping[Digest, Resources], steps: Mapping[Digest, Step]) -> None:
+        """Which steps are to be placed, and what each needs."""
+        self._demands, self._steps = demands, steps
+
+    def note(self, kind: str, detail: Mapping[str, Any]) -> None:
+        """Takes in an event of a step."""
+        if kind in ("preparing", "started"):
+            self._running[detail["key"]] = (str(detail.get("name", "")), str(detail.get("worker", "")))
+
+    def look(self, pending: Collection[Digest]) -> dict[Digest, str]:
+        """Asks the scheduler, and tells of what has changed. The steps of ``pending`` that no worker can take, for
+        longer than anybody wants to wait, and why."""
+        self._ask()
+        for key, (name, worker) in list(self._running.items()):
+            if key not in pending:
+                del self._running[key]
+            elif worker not in self._workers:
+                text = f"worker {worker} is gone; the step goes to another one"
+                self._emit("lost", {"key": key, "step": name, "worker": worker, "text": text})
+                del self._running[key]
+        return self._unplaced(pending)
+
+    def _ask(self) -> None:
+        try:
+            info = self._client.scheduler_info(n_workers=-1)
+        except Exception:  # the connection is just being lost, which the round sees for itself
+            return
+        self._workers = {str(item["name"]): item.get("resources", {}) for item in info["workers"].values()}
+        if len(self._workers) != self._told:
+            self._told = len(self._workers)
+            self._emit("workers", {"workers": self._told})
+
+    def _unplaced(self, pending: Collection[Digest]) -> dict[Digest, str]:
+        now, fit = time.monotonic(), dict[tuple[tuple[str, float], ...], bool]()
+        for key in pending:
+            demand = tuple(sorted(self._demands[key].items()))
+            if demand not in fit:  # of thousands of steps there are few different ones
+                fit[demand] = any(fits(dict(demand), offer) for offer in self._workers.values())
+            if fit[demand]:
+                self._since.pop(key, None)
+            else:
+                self._since.setdefault(key, now)
+        late = [key for key, since in self._since.items() if key in pending and now - since > patience()]
+        return {
+            key: f"step {self._steps[key].name}: {unplaceable(self._demands[key], self._workers)}" for key in late
+        }

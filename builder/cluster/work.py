@@ -1,0 +1,131 @@
+"""What a worker does with a job: look the step up, run it in the worker's own engine, publish the result."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from builder.build import run_step
+from builder.cluster import context
+from builder.cluster.checkpoints import shared
+from builder.cluster.events import Sender
+from builder.cluster.job import Job, Outcome, read_code, this_version
+from builder.cluster.sources import materialise
+from builder.digest import Digest
+from builder.engine.base import Emit
+from builder.errors import IntegrityError, NoEngine, StoreUnreachable, TinsmithError
+from builder.settings import cache_folder
+from builder.store.base import StepResult
+from builder.store.workspaces import CHECKPOINTS
+
+
+def work(job: Job, *before: Outcome) -> Outcome:
+    """Runs ``job`` on this worker, ``before`` being how the steps ended that it needs. How it went is the outcome; Dask's
+    Reschedule is raised if this worker is told to stop."""
+    if unfit := [outcome for outcome in before if outcome.status != "done"]:
+        return Outcome(job.step.key, "skipped", keys=tuple(outcome.key for outcome in unfit))
+    name = ""
+    with context.interruptible():
+        try:
+            here = context.current()
+            name = here.name
+            emit = Sender(job.step.key, job.step.name, name, *_connection())
+            return _Work(job, here, emit).outcome()
+        except TinsmithError as error:
+            return _failed(job.step.key, name, error)
+        except Exception as error:  # a bug, which whoever waits for the step should hear of
+            text = f"step {job.step.name}: {type(error).__name__}: {error}"
+            return _failed(job.step.key, name, TinsmithError(text))
+
+
+def _failed(key: Digest, worker: str, error: TinsmithError) -> Outcome:
+    kind = type(error).__name__
+    return Outcome(key, "failed", worker, kind=kind, code=error.code, message=error.message, help=error.help)
+
+
+class _Work:
+    def __init__(self, job: Job, here: context.Context, emit: Emit) -> None:
+        self._job, self._here, self._emit, self._key = job, here, emit, job.step.key
+
+    def outcome(self) -> Outcome:
+        self._check()
+        store = self._here.store
+        if store.lookup(self._key) is not None:
+            return Outcome(self._key, "done", self._here.name)
+        with store.claimed(self._key) as folder:
+            # Another worker may have finished it while this one waited for the claim.
+            if store.lookup(self._key) is None:
+                return self._run(folder)
+        return Outcome(self._key, "done", self._here.name)
+
+    def _check(self) -> None:
+        if self._job.tinsmith != this_version():
+            raise NoEngine(
+                f"worker {self._here.name} has tinsmith {this_version()}, the build {self._job.tinsmith}",
+                help="use one version on all machines",
+            )
+        if self._job.store != self._here.store.identity():
+            raise StoreUnreachable(
+                f"worker {self._here.name} uses another store than the build",
+                help="start workers with the --store of the build",
+            )
+
+    def _run(self, folder: Path) -> Outcome:
+        begun, store = time.monotonic(), self._here.store
+        results = {name: store.lookup(key) for name, key in self._job.needs.items()}
+        if gone := [self._job.needs[name] for name, result in results.items() if result is None]:
+            return Outcome(self._key, "lost", self._here.name, keys=tuple(gone))
+        found = {name: result for name, result in results.items() if result is not None}
+        try:
+            result = self._result(folder, found)
+        except IntegrityError:
+            damaged = [result for result in found.values() if store.lookup(result.key) is None]
+            if not damaged:
+                raise
+            keys = tuple(result.key for result in damaged)
+            blamed = tuple(str(result.run.get("worker", "")) for result in damaged)
+            return Outcome(self._key, "lost", self._here.name, keys=keys, blamed=blamed)
+        run = {**result.run, "worker": self._here.name, "host": socket.gethostname()}
+        store.record(replace(result, run=run))
+        with contextlib.suppress(TinsmithError):  # of a finished step they are of no use
+            store.drop_checkpoints(self._key)
+        shutil.rmtree(folder)
+        return Outcome(self._key, "done", self._here.name, seconds=time.monotonic() - begun)
+
+    def _result(self, folder: Path, found: Mapping[str, StepResult]) -> StepResult:
+        step, store = self._job.step, self._here.store
+        code = read_code(self._job.code, store)
+
+        def sources(digest: str) -> Path:
+            return materialise(Digest(digest), store, cache_folder())
+
+        with self._kept(folder):
+            return run_step(step, folder, code, sources, found, store, self._here.engine(), self._emit)
+
+    @contextlib.contextmanager
+    def _kept(self, folder: Path) -> Iterator[None]:
+        if not self._job.step.resumable:
+            yield
+            return
+        with shared(self._key, folder / "out" / CHECKPOINTS, self._here.store, self._emit):
+            yield
+
+
+def _connection() -> tuple[Callable[[str, Any], None], Callable[[], bool]]:
+    """How to send events from this task, and whether the scheduler still wants it."""
+    from distributed import get_worker
+    from distributed.worker import thread_state
+
+    worker, key = get_worker(), thread_state.key
+
+    def unwanted() -> bool:
+        state = worker.state.tasks.get(key)
+        return state is None or state.state in ("cancelled", "resumed", "released", "forgotten")
+
+    return worker.log_event, unwanted
