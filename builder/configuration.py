@@ -49,8 +49,21 @@ class Trust(Section):
     index: bool = True
 
 
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]*$", max_length=128)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Cluster(Section):
+    """``scheduler``: the Dask scheduler that builds with ``--engine dask`` and workers go to. ``demand``: resources
+    that steps demand of a worker, by the step's name."""
+
+    scheduler: Annotated[str, StringConstraints(pattern=r"^(tcp|tls|ws|wss)://[!-~]+$", max_length=256)] | None = None
+    demand: Annotated[dict[Name, dict[Name, Amount]], Field(max_length=256)] = {}
+
+
 class Settings(Section):
     sign: Sign = Sign()
+    cluster: Cluster = Cluster()
     trust: Annotated[list[Trust], Field(max_length=256)] = []
 
 
@@ -123,7 +136,7 @@ def parse_settings(data: bytes, file: str) -> Settings:
 
 def _told(text: str, file: str, item: Any) -> tuple[str, str | None]:
     """One problem with its place, and a way out."""
-    path = tuple(item["loc"])
+    path = tuple(part for part in item["loc"] if part != "[key]")  # pydantic's mark of a key that is wrong itself
     name = ".".join(str(part) for part in path if not isinstance(part, int))
     place = f"{file}:{_line(text, path)}"
     if item["type"] != "extra_forbidden":
@@ -135,23 +148,35 @@ def _told(text: str, file: str, item: Any) -> tuple[str, str | None]:
 
 
 def _known(section: Sequence[str | int]) -> list[str]:
-    models: dict[str, type[BaseModel]] = {"sign": Sign, "trust": Trust}
+    models: dict[str, type[BaseModel]] = {"sign": Sign, "trust": Trust, "cluster": Cluster}
     return list((models[str(section[0])] if section else Settings).model_fields)
 
 
 def _line(text: str, path: Sequence[str | int]) -> int:
-    """The line of the key at ``path``, as well as it can be found without positions from the parser; from 1."""
-    section, number = str(path[0]), path[1] if len(path) > 1 and isinstance(path[1], int) else 0
-    keys = [part for part in path[1:] if isinstance(part, str)]
-    header = re.compile(rf"\s*\[\[?\s*[\"']?{re.escape(section)}[\"']?\s*\]")
-    start, seen, lines = 0, -1, text.splitlines()
-    for index, line in enumerate(lines, 1):
-        if header.match(line):
-            seen, start = seen + 1, index
-        elif start and seen == number and keys and re.match(rf"\s*[\"']?{re.escape(keys[0])}[\"']?\s*=", line):
-            return index
-        elif re.match(rf"\s*[\"']?{re.escape(section)}[\"']?\s*[=.]", line):
-            start = start or index
-        if start and seen == number and not keys:
-            return start
-    return start or 1
+    """The line of the key at ``path``, as well as it can be found without positions from the parser; from 1.
+
+    That of the innermost table or key around it where it has no line of its own.
+    """
+    keys = tuple(part for part in path if isinstance(part, str))
+    number = path[1] if len(path) > 1 and isinstance(path[1], int) else 0
+    table: tuple[str, ...] = ()
+    found, depth, seen = 1, 0, -1
+    for index, line in enumerate(text.splitlines(), 1):
+        if header := _TABLE.match(line):
+            here = table = _parts(header[1])
+            seen += table == keys[:1]
+        elif key := _KEY.match(line):
+            here = (*table, *_parts(key[1]))
+        else:
+            continue
+        if len(here) > depth and here == keys[: len(here)] and (table[:1] != keys[:1] or max(seen, 0) == number):
+            found, depth = index, len(here)
+    return found
+
+
+_TABLE = re.compile(r"\s*\[\[?\s*([^\]#]+?)\s*\]")
+_KEY = re.compile(r"\s*([A-Za-z0-9_\"'.:-]+)\s*=")
+
+
+def _parts(keys: str) -> tuple[str, ...]:
+    return tuple(part.strip(" \t\"'") for part in keys.split("."))

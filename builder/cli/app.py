@@ -32,6 +32,7 @@ from builder.cli import (
     site,
     verify,
     why,
+    worker,
 )
 from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
 from builder.printed import printable
@@ -72,6 +73,7 @@ for verb in (
     capsule.capsule,
     site.site,
     sign.sign,
+    worker.worker,
     doctor.doctor,
     schema.schema,
 ):

@@ -11,11 +11,12 @@ import typer
 from builder.cli.options import (
     DEFAULT_RELEASES,
     DEFAULT_STORE,
-    EngineName,
+    BuildEngine,
     Json,
     Manifests,
     Progress,
     ReleaseFolder,
+    Scheduler,
     Sources,
     StoreFolder,
     source_paths,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 def build(
     manifests: Manifests,
     source: Sources = None,
-    engine: EngineName = "auto",
+    engine: BuildEngine = "auto",
+    scheduler: Scheduler = None,
     store: StoreFolder = DEFAULT_STORE,
     releases: ReleaseFolder = DEFAULT_RELEASES,
     out: Annotated[Path, typer.Option(help="Where the files of each release are laid out to be used.")] = FILES,
@@ -53,9 +55,11 @@ def build(
     steps of each release run again on the same inputs, without cache; what came of it is attached to the release.
     A report of each, also of what is not released, lies in its folder under --out: report.html, report.md, card.md.
     With --canary wrong labels, shapes, converters and sizes are found before hours of training.
+    With --engine dask the workers of a Dask scheduler run the steps; --store is one that they share (docs/cluster.md).
 
     Example: tinsmith build manifests/raccoon-025.yaml --source raccoon=../raccoon_dataset
     """
+    from builder.cli.cluster import Cluster
     from builder.cli.load import load_planned, reporter
     from builder.cli.signing import signer
     from builder.cli.table import Produced, print_produced
@@ -83,31 +87,43 @@ def build(
     layout.releases()  # what is wrong with them is better known before an hour of training
     if against is not None:
         layout.find(against)
+    to_do = [
+        [(one.manifest, plan) for one, plan in tried or zip(item.family.variants, item.plans, strict=True)]
+        for item, tried in zip(planned, trials, strict=True)
+    ]
+    cluster = Cluster.named(scheduler, opened, check=check) if engine == "dask" else None
     families, checks = [], []
     with reporter(progress) as emit:
         chosen = functools.cache(lambda: _engine(engine))
-        for item, tried in zip(planned, trials, strict=True):
-            to_do = [(one.manifest, plan) for one, plan in tried or zip(item.family.variants, item.plans, strict=True)]
+        for item, models in zip(planned, to_do, strict=True):
             emit("plan", announced(
-                item.family.name, item.family.version, to_do,
+                item.family.name, item.family.version, models,
                 cached=lambda key: opened.lookup(key) is not None,
             ))  # fmt: skip
-        for item, tried in zip(planned, trials, strict=True):
-            sources = source_opener(
+        openers = [
+            source_opener(
                 item.family.manifests[0], item.lock, item.path, local, cache_folder(), emit,
                 lambda locked: release_files(locked, releases, cache_folder()), opened.write_bytes,
                 known=lambda digest: opened.read(Digest(digest)) if opened.has(Digest(digest)) else None,
-            )  # fmt: skip
+            )
+            for item in planned
+        ]  # fmt: skip
+        if cluster is not None:
+            cluster.run(planned, [plan for models in to_do for _, plan in models], openers, emit)
+        for item, tried, models, sources in zip(planned, trials, to_do, openers, strict=True):
+            if cluster is not None and cluster.lacks([plan for _, plan in models]):
+                continue
+            ran = cluster.ran if cluster is not None else ()
             if tried:
                 made = try_canaries(
                     item.family, tried, item.code,
-                    sources=sources, store=opened, engine=chosen, out=out, emit=emit,
+                    sources=sources, store=opened, engine=chosen, out=out, emit=emit, ran=ran,
                 )  # fmt: skip
             else:
                 made = produce(
                     item.family, item.lock, item.plans, item.code,
                     sources=sources, store=opened, engine=chosen, layout=layout, out=out, signer=signing,
-                    emit=emit,
+                    emit=emit, ran=ran,
                 )  # fmt: skip
             write_reports(made, layout, opened, against)
             comparison = write_comparison(item.family, made, out) if len(made) > 1 and not canary else None
@@ -127,6 +143,8 @@ def build(
     for release, checked in checks:
         reached = f"tier {checked.tier}" if checked.tier else "no tier"
         print(f"{release.ref} built twice: {reached} reached", file=sys.stderr if as_json else sys.stdout)
+    if cluster is not None:
+        cluster.judge()
     for produced in families:
         outcome = "canary" if canary else "not released"
         judge(produced.family.select, [item.candidate for item in produced.made], outcome)
@@ -139,7 +157,12 @@ def build(
 def _engine(name: str) -> Engine:
     # Only when there is a step to run: Docker's client takes as long to import as all the rest.
     from builder.engine.select import choose
+    from builder.errors import IntegrityError
 
+    if name == "dask":
+        raise IntegrityError(
+            "the store lost a result of this build before it could be released", help="run the same command again"
+        )
     return choose(name)
 
 

@@ -32,6 +32,11 @@ ReleaseFolder = Annotated[
     Path, typer.Option("--releases", envvar="TINSMITH_RELEASES", help="OCI image layout of releases.")
 ]
 EngineName = Annotated[str, typer.Option("--engine", envvar="TINSMITH_ENGINE", help="auto, docker or local.")]
+BuildEngine = Annotated[str, typer.Option("--engine", envvar="TINSMITH_ENGINE", help="auto, docker, local or dask.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", envvar="TINSMITH_SCHEDULER", metavar="ADDRESS", help="Of Dask: tcp://HOST:8786."),
+]
 Progress = Annotated[str, typer.Option("--progress", help="auto, tty, plain, quiet or json.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 ReleaseRef = Annotated[str, typer.Argument(metavar="RELEASE", help="name, name@version or a digest.")]

@@ -20,7 +20,7 @@ from builder.cluster.connection import Connection
 from builder.cluster.graph import Graph
 from builder.cluster.job import Job, Outcome, publish_code, this_version
 from builder.cluster.round import Demands, Round
-from builder.cluster.sources import publish
+from builder.cluster.sources import is_published, publish
 from builder.digest import Digest
 from builder.engine.base import Emit
 from builder.errors import IntegrityError
@@ -74,6 +74,7 @@ class Filling:
         self._connection, self._demand, self._ranks, self._emit = connection, demand, ranks, emit
         self._losses: Counter[Digest] = Counter()
         self._published: set[str] = set()
+        self._suspect: set[str] = set()
         self._codes: dict[tuple[str, ...], Digest] = {}
         self._ended: set[Digest] = set()
         self._filled = Filled()
@@ -87,7 +88,9 @@ class Filling:
             self._publish(left)
             jobs = {key: self._job(step, left.needs[key]) for key, step in left.steps.items()}
 
-            def demands(offers: list[Mapping[str, float]], steps: Iterable[Step] = tuple(left.steps.values())) -> Demands:
+            def demands(
+                offers: list[Mapping[str, float]], steps: Iterable[Step] = tuple(left.steps.values())
+            ) -> Demands:
                 return self._demand(steps, offers)
 
             before = self._losses.total()
@@ -140,7 +143,7 @@ class Filling:
             for digest in (item.source for item in step.inputs if item.source is not None):
                 if digest in self._published:
                     continue
-                if not remote.has(Digest(digest)):
+                if digest in self._suspect or not is_published(Digest(digest), remote):
                     folder = self._sources(digest)
                     self._emit("message", {"step": step.name, "text": "sending its data to the store"})
                     publish(folder, self._store.read(Digest(digest)), remote, self._emit)
@@ -166,8 +169,14 @@ class Filling:
             self._lose(key, outcome)
         elif outcome.status == "failed":
             self._fail(outcome)
-        elif outcome.status == "lost" and any(outcome.blamed):
+        elif outcome.status == "lost" and outcome.keys:
             drop(self._connection, outcome.blamed, "what it left in the store has other bytes", self._emit)
+        elif outcome.status == "lost":  # files of its sources
+            digests = {item.source for item in self._graph.steps[key].inputs if item.source is not None}
+            self._suspect |= digests
+            self._published -= digests
+            text = "the store has no longer all of its data, or other bytes"
+            self._lose(key, replace(outcome, status="failed", kind="IntegrityError", code="integrity", message=text))
 
     def _lose(self, key: Digest, last: Outcome) -> None:
         self._losses[key] += 1

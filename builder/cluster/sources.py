@@ -1,5 +1,5 @@
-"""Data and weights on their way to the workers: each file a blob of the shared store, and the list of them, whose
-digest is the one in the lock."""
+"""Data and weights on their way to the workers: each file a blob of the shared store, the list of them, whose digest is
+the one in the lock, and last of all a mark that says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from builder.digest import Digest, hex_of
+from builder.digest import Digest, canonical_json, digest_bytes, hex_of
 from builder.engine.base import Emit
 from builder.errors import DatasetError, IntegrityError
 from builder.lock.content import dataset_digest
@@ -21,8 +21,17 @@ _TRANSFERS = 16
 """At once: most of the time of a small file is waiting for the store."""
 
 
+def is_published(digest: Digest, store: Store) -> bool:
+    """Whether the files of the listing ``digest`` were put into ``store``; nobody has looked whether they still are."""
+    return store.has(digest_bytes(_mark(digest)))
+
+
+def _mark(digest: Digest) -> bytes:
+    return canonical_json({"published": digest})
+
+
 def publish(folder: Path, listing: bytes, store: Store, emit: Emit) -> None:
-    """Puts the files of ``listing``, which lie in ``folder``, into ``store``, and last of all the list itself.
+    """Puts the files of ``listing``, which lie in ``folder``, into ``store``, and last of all the list and its mark.
 
     IntegrityError if a file has changed since it was listed.
     """
@@ -38,7 +47,7 @@ def publish(folder: Path, listing: bytes, store: Store, emit: Emit) -> None:
         for count, _ in enumerate(pool.map(put, files.items()), 1):
             if count % 1000 == 0:
                 emit("message", {"text": f"{count:,} of {len(files):,} files are in the store"})
-    store.write_bytes(listing)
+    store.write_bytes(_mark(store.write_bytes(listing)))
 
 
 def materialise(digest: Digest, store: Store, cache: Path) -> Path:
@@ -67,7 +76,7 @@ def _fetch(digest: Digest, store: Store, folder: Path) -> None:
     for path in files:
         plain = PurePosixPath(path)
         if plain.is_absolute() or ".." in plain.parts or str(plain) != path:
-            raise IntegrityError(f"{digest} lists a file outside its folder: {ascii(path)}")
+            raise IntegrityError(f"{digest} lists a file outside its folder: {path!a}")
     with ThreadPoolExecutor(_TRANSFERS) as pool:
         fetched = pool.map(
             lambda item: store.copy_to(Digest(f"sha256:{item[1]}"), folder / item[0]), files.items()

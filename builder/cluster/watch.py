@@ -76,6 +76,4 @@ class Watch:
             else:
                 self._since.setdefault(key, now)
         late = [key for key, since in self._since.items() if key in pending and now - since > patience()]
-        return {
-            key: f"step {self._steps[key].name}: {unplaceable(self._demands[key], self._workers)}" for key in late
-        }
+        return {key: f"step {self._steps[key].name}: {unplaceable(self._demands[key], self._workers)}" for key in late}

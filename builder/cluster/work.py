@@ -86,7 +86,7 @@ class _Work:
             result = self._result(folder, found)
         except IntegrityError:
             damaged = [result for result in found.values() if store.lookup(result.key) is None]
-            if not damaged:
+            if not damaged and not any(item.source for item in self._job.step.inputs):
                 raise
             keys = tuple(result.key for result in damaged)
             blamed = tuple(str(result.run.get("worker", "")) for result in damaged)

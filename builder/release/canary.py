@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,18 @@ def try_canaries(
     engine: Callable[[], Engine],
     out: Path,
     emit: Emit,
+    ran: Collection[Digest] = (),
 ) -> list[Made]:
     """One entry a variant, in order, each with its ``trial``; ``tried`` as ``planned_canaries`` gives them.
 
-    Files lie in ``out``/NAME-VERSION-canary, made anew. Errors as for ``build``. Of a variant only what does not depend
+    Files lie in ``out``/NAME-VERSION-canary, made anew. ``ran`` and errors as for ``produce``. Of a variant only what does not depend
     on learning is judged.
     """
     plans = [plan for _, plan in tried]
     variants = [
         replace(variant, manifest=canary.manifest) for variant, (canary, _) in zip(family.variants, tried, strict=True)
     ]
-    finished = built_variants(variants, plans, code, sources=sources, store=store, engine=engine, emit=emit)
+    finished = built_variants(variants, plans, code, sources=sources, store=store, engine=engine, emit=emit, ran=ran)
     made = []
     for (canary, _), (variant, plan, results, cached) in zip(tried, finished, strict=True):
         figures = figures_of(results, store)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from builder.build import build
+from builder.digest import Digest
 from builder.engine.base import Emit, Engine
 from builder.errors import IntegrityError
 from builder.lock.model import Lock
@@ -56,8 +57,11 @@ def produce(
     out: Path,
     signer: Signer,
     emit: Emit,
+    ran: Collection[Digest] = (),
 ) -> list[Made]:
     """One entry a variant, in order. Files of each release are laid out in ``out``/NAME-VERSION.
+
+    ``ran``: the keys of steps that a cluster has just run for this very build.
 
     Every variant is built and measured before any is judged: see ``select``. Errors as for ``build`` and
     ``make_release``; IntegrityError (``immutable``) before the first step if a version was released by another plan.
@@ -65,7 +69,7 @@ def produce(
     _check_new(layout, family, plans)
     finished, started = [], datetime.datetime.now(datetime.UTC)
     for variant, plan, results, cached in built_variants(
-        family.variants, plans, code, sources=sources, store=store, engine=engine, emit=emit
+        family.variants, plans, code, sources=sources, store=store, engine=engine, emit=emit, ran=ran
     ):
         figures = figures_of(results, store)
         misses = budgets.misses(variant.manifest.verify, figures.metrics, figures.latency)
@@ -97,22 +101,23 @@ def built_variants(
     store: BuildStore,
     engine: Callable[[], Engine],
     emit: Emit,
+    ran: Collection[Digest] = (),
 ) -> Iterator[tuple[Variant, Plan, dict[str, StepResult], frozenset[str]]]:
     """Each variant with its plan, the results of its steps and the names of those that were there before, one after the
-    other; errors as for ``build``."""
+    other; ``ran`` and errors as for ``produce`` and ``build``."""
     for number, (variant, plan) in enumerate(zip(variants, plans, strict=True), 1):
         if len(plans) > 1:
             emit("message", {"step": "", "text": f"variant {number} of {len(plans)}: {variant.manifest.name}"})
         cached: set[str] = set()
-        results = build(plan, code=code, sources=sources, store=store, engine=engine, emit=_noting(cached, emit))
+        results = build(plan, code=code, sources=sources, store=store, engine=engine, emit=_noting(cached, ran, emit))
         yield variant, plan, results, frozenset(cached)
 
 
-def _noting(cached: set[str], emit: Emit) -> Emit:
-    """``emit``, which also puts the names of cached steps into ``cached``."""
+def _noting(cached: set[str], ran: Collection[Digest], emit: Emit) -> Emit:
+    """``emit``, which also puts the names of cached steps into ``cached``, but for those that ``ran``."""
 
     def noting(kind: str, detail: Mapping[str, Any]) -> None:
-        if kind == "cached":
+        if kind == "cached" and detail["key"] not in ran:
             cached.add(detail["step"])
         emit(kind, detail)
 
