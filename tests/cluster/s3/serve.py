@@ -1,18 +1,25 @@
-"""``python serve.py FOLDER HOST PORT``: localbucket with a real server's habits.
+"""``python serve.py FOLDER HOST PORT``: localbucket with more of what S3 does.
 
-An upload that breaks off is refused, where localbucket would keep its beginning; many clients may knock at once; an
-answer leaves as one piece, where two would wait for each other (Nagle); and many objects can be deleted by one request.
+PUT knows If-Match, many objects can be deleted by one request, an upload that breaks off is refused, where localbucket
+would keep its beginning. Many clients may knock at once, and an answer leaves as one piece, where two would wait for
+each other (Nagle).
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import IO
 
 import localbucket
+
+_writing = threading.Lock()
+"""Held by whoever writes or removes an object: what If-Match has seen stays until it is replaced."""
 
 
 class Handler(localbucket.S3Handler):
@@ -34,9 +41,21 @@ class Handler(localbucket.S3Handler):
         names = [item.text or "" for item in ET.fromstring(self._read_body()).findall("{*}Object/{*}Key")]
         done = ET.Element("DeleteResult", xmlns=localbucket.S3_NAMESPACE)
         for name in names:
-            self._object_path(bucket, name).unlink(missing_ok=True)
+            with _writing:
+                self._object_path(bucket, name).unlink(missing_ok=True)
             localbucket.sub_element(ET.SubElement(done, "Deleted"), "Key", name)
         self._send_xml(done)
+
+    def _write_object(self, bucket: str, key: str, write: Callable[[IO[bytes]], str]) -> str:
+        wanted = self.headers.get("If-Match")
+        with _writing:
+            if wanted is not None:
+                target = self._object_path(bucket, key)
+                if not target.is_file():
+                    raise localbucket.S3Error(HTTPStatus.NOT_FOUND, "NoSuchKey", "There is no such object.")
+                if not localbucket.etag_matches(wanted, localbucket.object_etag(target)):
+                    raise self._precondition_failed_error()
+            return str(super()._write_object(bucket, key, write))
 
     def log_message(self, format: str, *words: object) -> None:
         pass
