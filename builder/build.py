@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder.cost.work import work
 from builder.engine.base import Emit, Engine, Workspace
 from builder.errors import StepFailed, TinsmithError
 from builder.plan.code import StepCode
@@ -83,6 +84,7 @@ def run_step(
     emit("preparing", {"step": step.name, "key": step.key, "toolchain": step.toolchain.name})
     engine.prepare(step.toolchain, emit)
     output = _fresh_output(folder, step)
+    resumed = any((output / CHECKPOINTS).glob("*.checkpoint"))
     inputs = _inputs(step, folder, sources, results, store)
     steps = _step_code(step, folder, code)
     nonce = secrets.token_hex(16)
@@ -93,7 +95,9 @@ def run_step(
     facts = engine.run(step, Workspace(inputs=inputs, output=output, steps=steps, nonce=nonce), emit)
     seconds = round(time.monotonic() - begun, 3)
     artifacts = _take(step, output, nonce, store)
-    run = {"engine": engine.name, "isolation": engine.isolation, "seconds": seconds, **facts}
+    run = {"engine": engine.name, "isolation": engine.isolation, "seconds": seconds, "work": work(step), **facts}
+    if resumed:
+        run["resumed"] = True  # ``seconds`` are those of the rest alone
     return StepResult(step.key, step.name, artifacts, run)
 
 

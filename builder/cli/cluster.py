@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from builder.cluster.job import Outcome
     from builder.store.cached import CachedStore
 
-PAST_RUNS = 2000
-"""Results of the store that say what steps cost."""
-
 
 class Cluster:
     """The cluster of one command. ``ran``: the keys of the steps that it ran for it."""
@@ -67,9 +64,9 @@ class Cluster:
         as for ``fill``."""
         from builder.cluster.fill import fill
         from builder.cluster.graph import graph_of
-        from builder.cost.model import CostModel
+        from builder.cost.model import RECENT, CostModel
 
-        openers = {
+        openers: dict[str, Callable[[str], Path]] = {
             locked.digest: opener
             for item, opener in zip(planned, sources, strict=True)
             for locked in (item.lock.dataset, item.lock.init)
@@ -83,7 +80,7 @@ class Cluster:
             store=self._store,
             scheduler=self._scheduler,
             demand=next((found for found in demands if found), {}),
-            costs=CostModel.learnt(self._store.recent(PAST_RUNS)),
+            costs=CostModel.learnt(self._store.recent(RECENT)),
             emit=emit,
         )
         self.ran, self._failed = frozenset(filled.ran), filled.failed

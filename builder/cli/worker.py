@@ -49,7 +49,9 @@ def worker(
     scheduler = scheduler or next((item.settings.cluster.scheduler for item in configurations()
                                    if item.settings.cluster.scheduler), None)  # fmt: skip
     if scheduler is None:
-        raise UsageError("no scheduler is named", help="--scheduler tcp://HOST:8786, or tinsmith.toml: [cluster] scheduler")
+        raise UsageError(
+            "no scheduler is named", help="--scheduler tcp://HOST:8786, or tinsmith.toml: [cluster] scheduler"
+        )
     if store is None:
         raise UsageError("no store is named", help="--store s3://bucket/folder or file:///folder, or TINSMITH_STORE")
     supervise(

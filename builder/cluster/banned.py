@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import sys
 from collections.abc import Iterable
 
 from builder.cluster.connection import Connection
@@ -19,13 +19,14 @@ def drop(connection: Connection, names: Iterable[str], why: str, emit: Emit) -> 
     for address, name in found.items():
         emit("message", {"worker": name, "text": f"worker {name} is dropped: {why}"})
         with contextlib.suppress(Exception):  # it ends before it can answer
-            client.run(_leave, workers=[address], wait=False)
+            client.run(_leave, why, workers=[address], wait=False)
     with contextlib.suppress(Exception):
         client.retire_workers(workers=list(found), close_workers=True, remove=True)
 
 
-def _leave() -> None:
-    """On the worker: its supervisor starts no other in its place."""
-    from builder.cluster.worker import DROPPED
+def _leave(why: str) -> None:
+    """On the worker. One that 'tinsmith worker' keeps running would come back if it only ended."""
+    if getattr(sys.modules["__main__"].__spec__, "name", "") == "builder.cluster.child":
+        from builder.cluster.worker import drop as end_for_good
 
-    os._exit(DROPPED)
+        end_for_good(why)

@@ -7,9 +7,10 @@ give the same bytes wherever they run, and results are written once, running one
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from builder.cluster.banned import drop
 from builder.cluster.connection import Connection
 from builder.cluster.graph import Graph
 from builder.cluster.job import Job, Outcome, publish_code, this_version
+from builder.cluster.resources import Resources
 from builder.cluster.round import Demands, Round
 from builder.cluster.sources import is_published, publish
 from builder.digest import Digest
@@ -31,7 +33,7 @@ from builder.store.base import StepResult
 if TYPE_CHECKING:
     from builder.store.cached import CachedStore
 
-Demand = Callable[[Iterable[Step], list[Mapping[str, float]]], Demands]
+Demand = Callable[[Sequence[Step], Sequence[Resources]], Demands]
 """The resources that each of some steps needs of its worker, by Dask's names, where workers offer these."""
 
 _LOOKUPS = 16
@@ -88,11 +90,7 @@ class Filling:
             self._publish(left)
             jobs = {key: self._job(step, left.needs[key]) for key, step in left.steps.items()}
 
-            def demands(
-                offers: list[Mapping[str, float]], steps: Iterable[Step] = tuple(left.steps.values())
-            ) -> Demands:
-                return self._demand(steps, offers)
-
+            demands = functools.partial(self._demand, list(left.steps.values()))
             before = self._losses.total()
             with Round(self._connection, jobs, self._losses, demands, self._ranks, self._emit) as lap:
                 for outcomes in lap.outcomes():

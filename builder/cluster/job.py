@@ -39,7 +39,8 @@ class Outcome:
 
     ``done``: the store has the result, after ``seconds`` of work, or 0 if it was there before. ``failed``: with an
     error of class ``kind`` in ``builder.errors``. ``lost``: the results of the steps ``keys`` are gone, or have other
-    bytes than they should, made by the workers ``blamed``; without ``keys`` it is files of its sources. ``skipped``: something that it needs did not end well.
+    bytes than they should, made by the workers ``blamed``; without ``keys`` it is files of its sources. ``skipped``:
+    something that it needs did not end well.
     """
 
     key: Digest

@@ -7,11 +7,12 @@ import concurrent.futures
 import contextlib
 import queue
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from builder.cluster.connection import Connection
 from builder.cluster.job import Job, Outcome
+from builder.cluster.resources import Resources
 from builder.cluster.watch import Watch
 from builder.cluster.work import work
 from builder.digest import Digest, hex_of
@@ -20,7 +21,7 @@ from builder.engine.base import Emit
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-Demands = Mapping[Digest, Mapping[str, float]]
+Demands = Mapping[Digest, Resources]
 
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 2.0
@@ -45,14 +46,14 @@ class Round:
         connection: Connection,
         jobs: Mapping[Digest, Job],
         attempts: Mapping[Digest, int],
-        demands: Callable[[list[Mapping[str, float]]], Demands],
+        demands: Callable[[Sequence[Resources]], Demands],
         ranks: Mapping[Digest, float],
         emit: Emit,
     ) -> None:
         self._connection, self._jobs, self._attempts = connection, jobs, attempts
         self._demands, self._ranks, self._emit = demands, ranks, emit
         self._keys = {key: task_key(job, attempts.get(key, 0)) for key, job in jobs.items()}
-        self._pending: dict[Digest, Future] = {}
+        self._pending: dict[Digest, Future[Outcome]] = {}
         self.lost: set[Digest] = set()
         self.killed: set[Digest] = set()
 
@@ -118,7 +119,8 @@ class Round:
         if not keys:
             return []
         futures = [self._pending[key] for key in keys]
-        call = asyncio.run_coroutine_threadsafe(_gather(self._client, futures), self._client.loop.asyncio_loop)
+        loop: Any = self._client.loop
+        call = asyncio.run_coroutine_threadsafe(_gather(self._client, futures), loop.asyncio_loop)
         try:
             found: list[Outcome] = call.result(_GATHER_SECONDS)
         except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError, OSError):
@@ -151,7 +153,7 @@ class Round:
         ]  # fmt: skip
 
 
-async def _gather(client: Client, futures: list[Future]) -> list[Outcome]:
+async def _gather(client: Client, futures: list[Future[Outcome]]) -> list[Outcome]:
     found: list[Outcome] = await client.gather(futures, errors="skip", asynchronous=True)
     return found
 
@@ -162,10 +164,10 @@ def _submit(
     keys: Mapping[Digest, TaskKey],
     demands: Demands,
     ranks: Mapping[Digest, float],
-) -> list[Future]:
+) -> list[Future[Outcome]]:
     """All tasks as one graph, those first that have the longest way ahead of them."""
-    import dask
     from dask._task_spec import Task, TaskRef
+    from dask.base import annotate
 
     graph: dict[TaskKey, Any] = {}
     for key, job in jobs.items():
@@ -174,6 +176,6 @@ def _submit(
     priorities = {keys[key]: ranks[key] for key in jobs}
     resources = {keys[key]: dict(demands[key]) for key in jobs}
     # Called on the scheduler for each key.
-    with dask.annotate(priority=priorities.__getitem__, resources=resources.__getitem__):
-        futures: list[Future] = client.get(graph, list(keys.values()), sync=False)
+    with annotate(priority=priorities.__getitem__, resources=resources.__getitem__):
+        futures: list[Future[Outcome]] = client.get(graph, list(keys.values()), sync=False)
     return futures

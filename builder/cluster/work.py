@@ -26,8 +26,10 @@ from builder.store.workspaces import CHECKPOINTS
 
 
 def work(job: Job, *before: Outcome) -> Outcome:
-    """Runs ``job`` on this worker, ``before`` being how the steps ended that it needs. How it went is the outcome; Dask's
-    Reschedule is raised if this worker is told to stop."""
+    """Runs ``job`` on this worker, ``before`` being how the steps ended that it needs.
+
+    However it ends, that is the outcome; only where this worker is told to stop, Dask's Reschedule is raised.
+    """
     if unfit := [outcome for outcome in before if outcome.status != "done"]:
         return Outcome(job.step.key, "skipped", keys=tuple(outcome.key for outcome in unfit))
     name = ""
@@ -120,9 +122,9 @@ class _Work:
 def _connection() -> tuple[Callable[[str, Any], None], Callable[[], bool]]:
     """How to send events from this task, and whether the scheduler still wants it."""
     from distributed import get_worker
-    from distributed.worker import thread_state
 
-    worker, key = get_worker(), thread_state.key
+    worker = get_worker()
+    key = worker.get_current_task()
 
     def unwanted() -> bool:
         state = worker.state.tasks.get(key)

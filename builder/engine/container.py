@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +21,8 @@ ENGINE_ERRORS = (DockerException, requests.RequestException, OSError)
 
 _QUIET_SECONDS = 10.0
 """After so long without output, ask whether the container still runs: a dead daemon may be just silent."""
+_FIRST_LOOK_SECONDS, _LOOK_SECONDS = 0.1, 5.0
+"""Between looks at the container's memory: at first, and at most. Meanwhile what it prints waits in its pipe."""
 _SETTLE_SECONDS = 20.0
 _HEADER = 8
 _STREAMS: Mapping[int, Stream] = {1: "stdout", 2: "stderr"}
@@ -59,25 +61,35 @@ def detach(attached: Any) -> None:
     attached.close()
 
 
-def frames(client: docker.DockerClient, name: str, attached: Any) -> Iterator[tuple[Stream, bytes]]:
+def frames(
+    client: docker.DockerClient, name: str, attached: Any, memory: Callable[[float], None]
+) -> Iterator[tuple[Stream, bytes]]:
     """The output of the container, as it comes, until it has ended; ``engine-lost`` if the daemon goes away.
 
-    Each frame has a header of 8 bytes: the stream's number in the first, the length in the last four.
+    Each frame has a header of 8 bytes: the stream's number in the first, the length in the last four. ``memory`` is
+    told now and then how many MB it uses.
     """
     connection: socket.socket = getattr(attached, "_sock", attached)
-    connection.settimeout(_QUIET_SECONDS)
+    looks, heard = _Looks(), time.monotonic()
     buffer = b""
     while True:
+        if looks.due() and (used := used_mb(client, name)) is not None:
+            memory(used)
+        connection.settimeout(min(looks.pause, _QUIET_SECONDS))
         try:
             data = connection.recv(1 << 16)
         except TimeoutError:
+            if time.monotonic() - heard < _QUIET_SECONDS:
+                continue
             if _state(client, name)["Running"]:
+                heard = time.monotonic()
                 continue
             return
         except OSError as error:
             raise engine_lost(name, error) from error
         if not data:
             return
+        heard = time.monotonic()
         buffer += data
         while len(buffer) >= _HEADER:
             end = _HEADER + int.from_bytes(buffer[4:_HEADER], "big")
@@ -86,6 +98,31 @@ def frames(client: docker.DockerClient, name: str, attached: Any) -> Iterator[tu
             if stream := _STREAMS.get(buffer[0]):
                 yield stream, buffer[_HEADER:end]
             buffer = buffer[end:]
+
+
+class _Looks:
+    """When to look next: ever more seldom."""
+
+    def __init__(self) -> None:
+        self.pause, self._last = _FIRST_LOOK_SECONDS, time.monotonic()
+
+    def due(self) -> bool:
+        if time.monotonic() - self._last < self.pause:
+            return False
+        self.pause, self._last = min(2 * self.pause, _LOOK_SECONDS), time.monotonic()
+        return True
+
+
+def used_mb(client: docker.DockerClient, name: str) -> float | None:
+    """Memory that the container uses, what it keeps of files not counted; None if the daemon does not say."""
+    try:
+        # One sample, as it is: else the daemon waits a second for another, to tell how busy processors are.
+        said = client.api.stats(name, stream=False, one_shot=True)["memory_stats"]["stats"]
+        # Of cgroups version 2, and 1.
+        private = said["anon"] if "anon" in said else said["total_rss"]
+        return int(private + said.get("shmem", said.get("total_shmem", 0))) / 2**20 or None
+    except (*ENGINE_ERRORS, KeyError, TypeError, ValueError):
+        return None
 
 
 def ended(client: docker.DockerClient, name: str) -> tuple[int, bool]:

@@ -105,6 +105,7 @@ class DockerEngine:
         name = f"tinsmith-{step.name}-{workspace.nonce[:16]}"
         user = _user()
         said = StepOutput(emit)
+        seen: list[float] = []
         output = workspace.output.resolve()
         # Beside the output: copies of inputs may be large, and the store sweeps what a killed build left there.
         with tempfile.TemporaryDirectory(prefix="tinsmith-step-", dir=output.parent) as folder:
@@ -112,7 +113,7 @@ class DockerEngine:
             give(output, user)
             try:
                 self._create(name, step, user, mounts)
-                code, memory_ran_out = self._follow(name, said)
+                code, memory_ran_out = self._follow(name, said, seen.append)
             except (KeyboardInterrupt, SystemExit):
                 said.stopping()
                 stop(self.client, name, _GRACE_SECONDS)
@@ -125,7 +126,7 @@ class DockerEngine:
             raise out_of_memory(step.name, step.memory_mb, said)
         if code != 0:
             raise failure(step.name, code, said)
-        return {}
+        return {"memory_mb": round(max(seen), 1)} if seen else {}
 
     def close(self) -> None:
         with suppress(*ENGINE_ERRORS):
@@ -158,14 +159,14 @@ class DockerEngine:
                 raise NoEngine(f"the Docker engine refuses step {step.name}: {error.explanation}") from error
             raise engine_lost(name, error) from error
 
-    def _follow(self, name: str, said: StepOutput) -> tuple[int, bool]:
+    def _follow(self, name: str, said: StepOutput, memory: Callable[[float], None]) -> tuple[int, bool]:
         try:
             attached = attach(self.client, name)
         except ENGINE_ERRORS as error:
             raise engine_lost(name, error) from error
         try:
             self.client.api.start(name)
-            for stream, data in frames(self.client, name, attached):
+            for stream, data in frames(self.client, name, attached, memory):
                 said.feed(stream, data)
         except ENGINE_ERRORS as error:
             raise engine_lost(name, error) from error

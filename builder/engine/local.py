@@ -17,7 +17,7 @@ from typing import IO, Any
 from builder.engine.base import Emit, Workspace
 from builder.engine.events import StepOutput, Stream, failure, out_of_memory
 from builder.engine.isolation import Isolation, isolated, strongest
-from builder.engine.memory import session_memory_mb
+from builder.engine.memory import session_memory
 from builder.engine.request import ENTRY, environment, request
 from builder.engine.virtualenv import ensure_environment
 from builder.errors import NoEngine
@@ -26,6 +26,8 @@ from builder.resources import toolchain_folder
 from builder.settings import cache_folder
 
 _POLL_SECONDS = 0.25
+_FIRST_POLL_SECONDS, _SLOWING = 0.02, 1.25
+"""Polls begin close together: of a step that takes less than one interval the memory is to be known, too."""
 _GRACE_SECONDS = 10.0
 """How long a stopped step may take to end by itself, before it is killed."""
 
@@ -68,10 +70,10 @@ class LocalEngine:
             command = isolated(self._isolation, command, [*inputs.values(), steps, virtualenv], [output, home])
             env = environment(step, f"{virtualenv / 'bin'}:/usr/local/bin:/usr/bin:/bin", str(home))
             said = StepOutput(emit)
-            code = _supervise(command, env, home, said, step)
+            code, most = _supervise(command, env, home, said, step)
         if code != 0:
             raise failure(step.name, code, said)
-        return {}
+        return {"memory_mb": round(most, 1)} if most else {}
 
     def close(self) -> None:
         pass
@@ -86,8 +88,13 @@ class LocalEngine:
         return ensure_environment(toolchain, self._folders(toolchain.name), self._cache, emit)
 
 
-def _supervise(command: Sequence[str], env: dict[str, str], folder: Path, said: StepOutput, step: Step) -> int:
-    """Runs ``command`` to its end and returns its exit code; nothing that it started outlives this call."""
+def _supervise(
+    command: Sequence[str], env: dict[str, str], folder: Path, said: StepOutput, step: Step
+) -> tuple[int, float]:
+    """Runs ``command`` to its end; nothing that it started outlives this call.
+
+    Returned are its exit code and the most memory that it was seen to use, in MB; 0 if it was never seen.
+    """
     process = subprocess.Popen(
         command,
         env=env,
@@ -101,8 +108,8 @@ def _supervise(command: Sequence[str], env: dict[str, str], folder: Path, said: 
     assert process.stdout and process.stderr
     with process.stdout as out, process.stderr as err:
         try:
-            _follow(process, {"stdout": out, "stderr": err}, said, step)
-            return process.wait()
+            most = _follow(process, {"stdout": out, "stderr": err}, said, step)
+            return process.wait(), most
         except BaseException as error:
             _signal_group(process, signal.SIGTERM)
             if isinstance(error, KeyboardInterrupt):
@@ -116,8 +123,8 @@ def _supervise(command: Sequence[str], env: dict[str, str], folder: Path, said: 
             said.finish()
 
 
-def _follow(process: subprocess.Popen[bytes], streams: dict[Stream, IO[bytes]], said: StepOutput, step: Step) -> None:
-    """Reads both streams to their end, watching memory meanwhile.
+def _follow(process: subprocess.Popen[bytes], streams: dict[Stream, IO[bytes]], said: StepOutput, step: Step) -> float:
+    """Reads both streams to their end, watching memory meanwhile; returns the most that was seen, in MB.
 
     A process that the step left in the background may hold the streams open: they are not waited for.
     """
@@ -125,10 +132,10 @@ def _follow(process: subprocess.Popen[bytes], streams: dict[Stream, IO[bytes]], 
         for name, stream in streams.items():
             os.set_blocking(stream.fileno(), False)
             selector.register(stream, selectors.EVENT_READ, name)
-        watched = time.monotonic()
+        watched, pause, most = time.monotonic(), _FIRST_POLL_SECONDS, 0.0
         while selector.get_map():
             ended = process.poll() is not None
-            ready = selector.select(0 if ended else _POLL_SECONDS)
+            ready = selector.select(0 if ended else pause)
             for key, _ in ready:
                 data = os.read(key.fd, 1 << 16)
                 if data:
@@ -136,12 +143,15 @@ def _follow(process: subprocess.Popen[bytes], streams: dict[Stream, IO[bytes]], 
                 else:
                     selector.unregister(key.fileobj)
             if ended and not ready:
-                return
-            if time.monotonic() - watched >= _POLL_SECONDS:
-                if session_memory_mb(process.pid) > step.memory_mb:
+                break
+            if time.monotonic() - watched >= pause:
+                memory = session_memory(process.pid)
+                most = max(most, memory.most)
+                if memory.now > step.memory_mb:
                     _signal_group(process, signal.SIGKILL)
                     raise out_of_memory(step.name, step.memory_mb, said)
-                watched = time.monotonic()
+                watched, pause = time.monotonic(), min(_SLOWING * pause, _POLL_SECONDS)
+        return most
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -48,8 +48,8 @@ def try_canaries(
 ) -> list[Made]:
     """One entry a variant, in order, each with its ``trial``; ``tried`` as ``planned_canaries`` gives them.
 
-    Files lie in ``out``/NAME-VERSION-canary, made anew. ``ran`` and errors as for ``produce``. Of a variant only what does not depend
-    on learning is judged.
+    Files lie in ``out``/NAME-VERSION-canary, made anew. ``ran`` and errors as for ``produce``. Of a variant only what
+    does not depend on learning is judged.
     """
     plans = [plan for _, plan in tried]
     variants = [

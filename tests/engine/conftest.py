@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,12 @@ class Bench:
     toolchain: Toolchain
     root: Path
     events: Events
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Of the last run."""
 
     def run(self, name: str, memory_mb: int = 512, **params: Any) -> Path:
         """Runs the test step ``name``; returns its output folder."""
-        self.engine.run(self.step(name, memory_mb, params), self.workspace(), self.events)
+        self.facts = self.engine.run(self.step(name, memory_mb, params), self.workspace(), self.events)
         return self.root / "out"
 
     def step(self, name: str, memory_mb: int = 512, params: dict[str, Any] | None = None) -> Step:

@@ -116,6 +116,14 @@ def test_memory_is_limited(bench: Bench) -> None:
     assert caught.value.code == "out-of-memory"
 
 
+def test_the_most_memory_that_a_step_used_is_told(bench: Bench) -> None:
+    bench.run("holds", megabytes=120, seconds=1.5)
+    assert 120 <= bench.facts["memory_mb"] < 200
+
+    bench.run("holds", megabytes=0, seconds=1.5)
+    assert 1 < bench.facts["memory_mb"] < 60
+
+
 @pytest.fixture
 def listening() -> tuple[str, int]:
     """A server on this machine that a step with a network could reach."""

@@ -17,8 +17,16 @@ from builder.engine.isolation import Isolation
 from builder.engine.local import LocalEngine
 from builder.engine.select import choose, describe_engines, image_references
 from builder.errors import NoEngine, UsageError
+from builder.plan.step import Toolchain
 from tests.engine.conftest import TOOLCHAIN_FOLDER, Bench, base_image, docker_engine, lay_out, tiny_toolchain
 from tests.fakes import Events
+
+
+def test_of_a_short_step_the_memory_is_known_too(local: tuple[LocalEngine, Toolchain], tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    short = Bench(*local, tmp_path, Events())
+    short.run("holds", megabytes=100, seconds=0.12)
+    assert 100 <= short.facts["memory_mb"] < 180
 
 
 @pytest.fixture

@@ -145,6 +145,8 @@ def test_only_a_resumable_step_finds_its_checkpoints_again(tmp_path: Path, sourc
     assert found["train"] == ["checkpoints", "checkpoints/step-7.checkpoint"]
     results = run(tmp_path, source, FakeEngine())
     assert [item.path for item in results["train"].artifacts] == ["out.txt"]
+    assert results["train"].run["resumed"], "its seconds are not those of a whole training"
+    assert "resumed" not in results["ingest"].run
     assert list((tmp_path / "store" / "work").glob("*/out")) == []
 
 
@@ -187,4 +189,6 @@ def test_an_exit_without_a_true_result_is_a_failed_step(tmp_path: Path, source: 
 def test_results_record_the_engine_and_its_isolation(tmp_path: Path, source: Path) -> None:
     results = run(tmp_path, source, FakeEngine())
     assert results["train"].run["engine"] == "fake"
+    assert results["train"].run["work"] == 0.0
+    assert "resumed" not in results["train"].run
     assert json.dumps(results["train"].run)
