@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from builder.errors import UsageError
@@ -23,6 +24,23 @@ def threads() -> int:
     if not (chosen.isdecimal() and 0 < int(chosen) < 1000):
         raise UsageError(f"TINSMITH_THREADS is {chosen!r}, which is no number of threads", help="1, 2, …")
     return int(chosen)
+
+
+def store_patience() -> float:
+    """How many seconds a shared store may be away: ``TINSMITH_STORE_PATIENCE``. UsageError if that is no number."""
+    return _number("TINSMITH_STORE_PATIENCE", "60", "seconds")
+
+
+def store_cache_bytes() -> int:
+    """What of a shared store is kept on this machine: ``TINSMITH_STORE_CACHE_GB``. UsageError as above."""
+    return int(_number("TINSMITH_STORE_CACHE_GB", "20", "gigabytes") * 1e9)
+
+
+def _number(variable: str, default: str, unit: str) -> float:
+    chosen = os.environ.get(variable) or default
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", chosen):
+        raise UsageError(f"{variable} is {chosen!a:.50}, which is no number of {unit}", help=f"such as {default}")
+    return float(chosen)
 
 
 def cache_folder() -> Path:

@@ -28,8 +28,8 @@ class Seconds:
     to_run: int
 
 
-def cached_in(store: Path) -> Cached:
-    """Whether a step's result lies in ``store``, which need not exist. IntegrityError for a damaged result."""
+def cached_in(store: str | Path) -> Cached:
+    """Whether a step's result lies in ``store``: see ``Statuses``."""
     return Statuses(store).cached
 
 

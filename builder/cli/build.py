@@ -63,6 +63,8 @@ def build(
     from builder.cli.load import load_planned, reporter
     from builder.cli.signing import signer
     from builder.cli.table import Produced, print_produced
+    from builder.cost.model import RECENT, CostModel
+    from builder.cost.work import work
     from builder.digest import Digest
     from builder.lock.sources import source_opener
     from builder.plan.announced import announced
@@ -75,11 +77,11 @@ def build(
     from builder.report.variants import write_comparison
     from builder.report.write import write_reports
     from builder.settings import cache_folder
-    from builder.store.disk import DiskStore
+    from builder.store.places import open_store
 
     if canary:
         _alone("--check" if check else "--key" if key != os.environ.get("TINSMITH_KEY") else None)
-    layout, opened = Layout(releases), DiskStore(store)
+    layout, opened = Layout(releases), open_store(store)
     signing = Signer() if canary else signer(key)
     planned = list(load_planned(manifests))
     local = source_paths(source, [item.family for item in planned])
@@ -95,10 +97,12 @@ def build(
     families, checks = [], []
     with reporter(progress) as emit:
         chosen = functools.cache(lambda: _engine(engine))
+        costs = functools.cache(lambda: CostModel.learnt(opened.recent(RECENT)))
         for item, models in zip(planned, to_do, strict=True):
             emit("plan", announced(
                 item.family.name, item.family.version, models,
                 cached=lambda key: opened.lookup(key) is not None,
+                seconds=lambda step: costs().seconds(step.name, work(step)),
             ))  # fmt: skip
         openers = [
             source_opener(
@@ -109,7 +113,7 @@ def build(
             for item in planned
         ]  # fmt: skip
         if cluster is not None:
-            cluster.run(planned, [plan for models in to_do for _, plan in models], openers, emit)
+            cluster.run(planned, [plan for models in to_do for _, plan in models], openers, costs(), emit)
         for item, tried, models, sources in zip(planned, trials, to_do, openers, strict=True):
             if cluster is not None and cluster.lacks([plan for _, plan in models]):
                 continue

@@ -17,6 +17,7 @@ from builder.store.base import BuildStore
 
 if TYPE_CHECKING:
     from builder.cluster.job import Outcome
+    from builder.cost.model import CostModel
     from builder.store.cached import CachedStore
 
 
@@ -58,13 +59,13 @@ class Cluster:
         planned: Sequence[Planned],
         plans: Sequence[Plan],
         sources: Sequence[Callable[[str], Path]],
+        costs: CostModel,
         emit: Emit,
     ) -> None:
         """Has the steps of ``plans`` run that the store lacks; ``sources`` are those of ``planned``, one by one. Errors
         as for ``fill``."""
         from builder.cluster.fill import fill
         from builder.cluster.graph import graph_of
-        from builder.cost.model import RECENT, CostModel
 
         openers: dict[str, Callable[[str], Path]] = {
             locked.digest: opener
@@ -80,7 +81,7 @@ class Cluster:
             store=self._store,
             scheduler=self._scheduler,
             demand=next((found for found in demands if found), {}),
-            costs=CostModel.learnt(self._store.recent(RECENT)),
+            costs=costs,
             emit=emit,
         )
         self.ran, self._failed = frozenset(filled.ran), filled.failed

@@ -85,7 +85,7 @@ def _dockerfile(manifest: Path, out: Path, source: list[str] | None, releases: P
         print(folder)
 
 
-def _matrix(places: list[Path], since: str | None, most: int, store: Path, out: Path | None) -> None:
+def _matrix(places: list[Path], since: str | None, most: int, store: str, out: Path | None) -> None:
     """The valid manifests' matrix, then InvalidManifest for the others, if there are any."""
     from builder.changes.cost import cached_in, seconds
     from builder.cli.changed import compare

@@ -28,7 +28,12 @@ def install(
         str | None, typer.Option("--push", metavar="HOST/PREFIX", help="Push releases to HOST/PREFIX/NAME.")
     ] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Private key to sign with.")] = None,
-    store: Annotated[Path | None, typer.Option("--store", help="Step results and blobs (REPO/tinsmith/store).")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store", metavar="FOLDER_OR_URL", help="Step results and blobs (REPO/tinsmith/store); a URL is shared."
+        ),
+    ] = None,
     releases: Annotated[Path | None, typer.Option("--releases", help="Releases (REPO/tinsmith/releases).")] = None,
     engine: Annotated[str, typer.Option("--engine", help="auto, docker or local.")] = "auto",
     settings: Annotated[
@@ -48,6 +53,7 @@ def install(
     from builder.hook import install as installing
     from builder.hook.settings import Settings
     from builder.printed import line
+    from builder.store.places import is_shared
 
     place = installing.place_of(repository)
     installing.check_itself(repository)
@@ -56,7 +62,7 @@ def install(
             raise UsageError(f"there is no file {file}")
     chosen = Settings(
         branches=tuple(branch or ["main"]),
-        store=store.absolute() if store else place.store,
+        store=(store if is_shared(store) else Path(store).absolute()) if store else place.store,
         releases=releases.absolute() if releases else place.releases,
         push=push,
         key=key.absolute() if key else None,

@@ -27,7 +27,13 @@ Sources = Annotated[
     list[str] | None,
     typer.Option("--source", metavar="NAME=PATH", help="A local copy of a named data source."),
 ]
-StoreFolder = Annotated[Path, typer.Option("--store", envvar="TINSMITH_STORE", help="Step results and blobs.")]
+StoreFolder = Annotated[
+    str,
+    typer.Option(
+        "--store", metavar="FOLDER_OR_URL", envvar="TINSMITH_STORE",
+        help="Step results and blobs: a folder, or s3://BUCKET/PREFIX or file:///FOLDER that machines share.",
+    ),
+]  # fmt: skip
 ReleaseFolder = Annotated[
     Path, typer.Option("--releases", envvar="TINSMITH_RELEASES", help="OCI image layout of releases.")
 ]
@@ -41,7 +47,7 @@ Progress = Annotated[str, typer.Option("--progress", help="auto, tty, plain, qui
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 ReleaseRef = Annotated[str, typer.Argument(metavar="RELEASE", help="name, name@version or a digest.")]
 
-DEFAULT_STORE = STORE
+DEFAULT_STORE = str(STORE)
 DEFAULT_RELEASES = RELEASES
 
 

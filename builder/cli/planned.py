@@ -14,7 +14,7 @@ from builder.predict.manifest import in_words
 class PlanText:
     """The texts of one manifest after another, and of what they are together, beside a ``store``."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: str | Path) -> None:
         self._statuses = Statuses(store)
         self._manifests = self._models = 0
         self._keys: set[Digest] = set()

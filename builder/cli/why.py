@@ -31,9 +31,9 @@ def why(
     from builder.rebuild.why import document, lines
     from builder.rebuild.why import why as answer
     from builder.release.layout import Layout
-    from builder.store.disk import DiskStore
+    from builder.store.places import open_known
 
-    opened = DiskStore(store) if store.is_dir() else None
+    opened = open_known(store)
 
     def listing(digest: Digest) -> bytes | None:
         return opened.read(digest) if opened is not None and opened.has(digest) else None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from builder.cluster.banned import drop
 from builder.cluster.connection import Connection
 from builder.cluster.graph import Graph
-from builder.cluster.job import Job, Outcome, publish_code, this_version
+from builder.cluster.job import Job, Outcome, looked_up, publish_code, this_version
 from builder.cluster.resources import Resources
 from builder.cluster.round import Demands, Round
 from builder.cluster.sources import is_published, publish
@@ -28,7 +28,6 @@ from builder.engine.base import Emit
 from builder.errors import IntegrityError
 from builder.plan.code import StepCode
 from builder.plan.step import Step
-from builder.store.base import StepResult
 
 if TYPE_CHECKING:
     from builder.store.cached import CachedStore
@@ -75,10 +74,12 @@ class Filling:
         self._graph, self._code, self._sources, self._store = graph, code, sources, store
         self._connection, self._demand, self._ranks, self._emit = connection, demand, ranks, emit
         self._losses: Counter[Digest] = Counter()
+        self._attempts: Counter[Digest] = Counter()
         self._published: set[str] = set()
         self._suspect: set[str] = set()
         self._codes: dict[tuple[str, ...], Digest] = {}
-        self._ended: set[Digest] = set()
+        self._done: set[Digest] = set()
+        self._sound: set[Digest] = set()
         self._filled = Filled()
 
     def run(self) -> Filled:
@@ -91,49 +92,54 @@ class Filling:
             jobs = {key: self._job(step, left.needs[key]) for key, step in left.steps.items()}
 
             demands = functools.partial(self._demand, list(left.steps.values()))
-            before = self._losses.total()
-            with Round(self._connection, jobs, self._losses, demands, self._ranks, self._emit) as lap:
+            with Round(self._connection, jobs, self._attempts, demands, self._ranks, self._emit) as lap:
                 for outcomes in lap.outcomes():
                     for outcome in outcomes:
                         self._take(outcome)
             for key in lap.killed:
                 died = Outcome(key, "failed", kind="StepFailed", code="workers-lost", message="its workers died")
                 self._lose(key, died)
-            if lap.lost or self._losses.total() > before:
+            # A task that ended is known to the scheduler while anybody holds it: what runs again has another name.
+            again = left.steps.keys() - self._done - self._filled.failed.keys()
+            self._attempts.update(again)
+            if again:
                 time.sleep(_PAUSE_SECONDS)
         return self._filled
 
     def _left(self) -> Graph:
         """The steps that have no result, did not fail and do not need one that failed."""
-        keys = [key for key in self._graph.steps if key not in self._filled.failed]
+        unknown = [key for key in self._graph.steps if key not in self._done and key not in self._filled.failed]
         with ThreadPoolExecutor(_LOOKUPS) as pool:
-            found = dict(zip(keys, pool.map(self._store.lookup, keys), strict=True))
-        results = {key: result for key, result in found.items() if result is not None}
-        # Whoever read a result has hashed it. Of those that ran and that no step reads, this has to be done here.
-        for key in self._graph.last() & results.keys() & self._filled.ran.keys():
-            if not self._sound(results[key]):
-                del results[key]
-        for key, step in self._graph.steps.items():
-            if key in results and key not in self._ended:
-                self._ended.add(key)
-                self._emit("cached", {"step": step.name, "key": key})
-            elif key in self._ended and key not in results:
-                self._ended.discard(key)
-                self._filled.ran.pop(key, None)
-                self._lose(key, Outcome(key, "failed", kind="IntegrityError", code="lost", message="the store lost it"))
+            for key, result in zip(unknown, pool.map(functools.partial(looked_up, self._store), unknown), strict=True):
+                if result is not None:
+                    self._done.add(key)
+                    self._emit("cached", {"step": self._graph.steps[key].name, "key": key})
+            # Whoever read a result has hashed it. Of those that ran and that no step reads, this has to be done here.
+            unread = list((self._graph.last() & self._filled.ran.keys()) - self._sound)
+            for key, sound in zip(unread, pool.map(self._is_sound, unread), strict=True):
+                self._sound.add(key) if sound else self._forget(key, "the store has other bytes")
         hopeless = self._graph.after(self._filled.failed) | self._filled.failed.keys()
-        return self._graph.without(results.keys() | hopeless)
+        return self._graph.without(self._done | hopeless)
 
-    def _sound(self, result: StepResult) -> bool:
-        """Whether the blobs of ``result`` are what they should be; if not, nobody will read them."""
+    def _is_sound(self, key: Digest) -> bool:
+        """Whether the blobs of a result are what they should be; if not, nobody will read them."""
+        result = looked_up(self._store, key)
+        if result is None:
+            return False
         try:
             for artifact in result.artifacts:
                 self._store.read(artifact.digest)
         except IntegrityError as error:
-            self._store.disown(result.key)
+            self._store.disown(key)
             drop(self._connection, [str(result.run.get("worker", ""))], error.message, self._emit)
             return False
         return True
+
+    def _forget(self, key: Digest, why: str) -> None:
+        """Has a step run again that was done."""
+        self._done.discard(key)
+        self._filled.ran.pop(key, None)
+        self._lose(key, Outcome(key, "failed", kind="IntegrityError", code="integrity", message=why))
 
     def _publish(self, left: Graph) -> None:
         remote = self._store.remote
@@ -155,7 +161,7 @@ class Filling:
     def _take(self, outcome: Outcome) -> None:
         key, name = outcome.key, self._graph.steps[outcome.key].name
         if outcome.status == "done":
-            self._ended.add(key)
+            self._done.add(key)
             about = {"step": name, "key": key, "worker": outcome.worker}
             if outcome.seconds:
                 self._filled.ran[key] = outcome.seconds
@@ -168,6 +174,11 @@ class Filling:
         elif outcome.status == "failed":
             self._fail(outcome)
         elif outcome.status == "lost" and outcome.keys:
+            for lost in outcome.keys:
+                if lost in self._done:
+                    self._forget(lost, f"the store no longer has the result of step {self._graph.steps[lost].name}")
+            text = "the store no longer has what it reads"
+            self._lose(key, replace(outcome, status="failed", kind="IntegrityError", code="integrity", message=text))
             drop(self._connection, outcome.blamed, "what it left in the store has other bytes", self._emit)
         elif outcome.status == "lost":  # files of its sources
             digests = {item.source for item in self._graph.steps[key].inputs if item.source is not None}

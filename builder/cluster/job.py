@@ -5,6 +5,7 @@ Bytes of inputs, code and outputs go through the shared store.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from builder.digest import Digest, canonical_json
 from builder.errors import IntegrityError
 from builder.plan.code import StepCode
 from builder.plan.step import Step
-from builder.store.base import Store
+from builder.store.base import StepResult, Store
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,15 @@ class Outcome:
     blamed: tuple[str, ...] = field(default=())
 
 
+def looked_up(store: Store, key: Digest) -> StepResult | None:
+    """As ``store.lookup``, but a damaged result, which the store has set aside, is none."""
+    try:
+        return store.lookup(key)
+    except IntegrityError:
+        return None
+
+
+@functools.cache
 def this_version() -> str:
     return version("tinsmith")
 

@@ -78,18 +78,16 @@ def _set_up(worker: Worker, environ: Mapping[str, str]) -> None:
 
 
 def _store(place: str) -> CachedStore:
-    from builder.store import cached, places
+    from builder.store.places import is_shared, open_shared
 
     if not place:
         raise UsageError("no store is named", help=f"--store s3://bucket/folder or file:///folder, or {STORE}")
-    if not places.is_shared(place):
+    if not is_shared(place):
         raise UsageError(
             f"{place} is a store of one machine, which other workers cannot use",
             help="--store s3://bucket/folder, or file:///folder if every machine has that folder",
         )
-    store = places.open_store(place)
-    assert isinstance(store, cached.CachedStore), "a shared store is opened behind a cache"
-    return store
+    return open_shared(place)
 
 
 def _number(environ: Mapping[str, str], name: str) -> float | None:

@@ -15,7 +15,7 @@ from builder.build import run_step
 from builder.cluster import context
 from builder.cluster.checkpoints import shared
 from builder.cluster.events import Sender
-from builder.cluster.job import Job, Outcome, read_code, this_version
+from builder.cluster.job import Job, Outcome, looked_up, read_code, this_version
 from builder.cluster.sources import materialise
 from builder.digest import Digest
 from builder.engine.base import Emit
@@ -58,11 +58,11 @@ class _Work:
     def outcome(self) -> Outcome:
         self._check()
         store = self._here.store
-        if store.lookup(self._key) is not None:
+        if looked_up(store, self._key) is not None:
             return Outcome(self._key, "done", self._here.name)
         with store.claimed(self._key) as folder:
             # Another worker may have finished it while this one waited for the claim.
-            if store.lookup(self._key) is None:
+            if looked_up(store, self._key) is None:
                 return self._run(folder)
         return Outcome(self._key, "done", self._here.name)
 
@@ -80,14 +80,14 @@ class _Work:
 
     def _run(self, folder: Path) -> Outcome:
         begun, store = time.monotonic(), self._here.store
-        results = {name: store.lookup(key) for name, key in self._job.needs.items()}
+        results = {name: looked_up(store, key) for name, key in self._job.needs.items()}
         if gone := [self._job.needs[name] for name, result in results.items() if result is None]:
             return Outcome(self._key, "lost", self._here.name, keys=tuple(gone))
         found = {name: result for name, result in results.items() if result is not None}
         try:
             result = self._result(folder, found)
         except IntegrityError:
-            damaged = [result for result in found.values() if store.lookup(result.key) is None]
+            damaged = [result for result in found.values() if looked_up(store, result.key) is None]
             if not damaged and not any(item.source for item in self._job.step.inputs):
                 raise
             keys = tuple(result.key for result in damaged)

@@ -19,7 +19,7 @@ STOPPING = "stopping; what is finished is kept"
 _LONGEST_LINE = 1 << 20
 """Bytes kept of one line: a step that prints without end costs no more memory than this."""
 
-_OURS = ("plan", "cached", "preparing", "started", "finished", "failed")
+_OURS = ("plan", "cached", "preparing", "started", "finished", "failed", "lost", "workers")
 """Kinds of events that only a build itself sends: a step that sends them has printed a line."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -78,8 +78,11 @@ def _event(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(value, dict) or not isinstance(value.get("event"), str) or value["event"] in _OURS:
         return None
+    # Whose events these are is not the step's to say.
     if isinstance(value.get("step"), str):
-        del value["step"]  # whose events these are is not the step's to say
+        del value["step"]
+    value.pop("key", None)
+    value.pop("worker", None)
     return {key: _visible(item) if isinstance(item, str) else item for key, item in value.items()}
 
 

@@ -14,17 +14,18 @@ from builder.changes.manifests import DEFAULT
 from builder.errors import UsageError
 from builder.hook.place import Place
 from builder.registry.reference import Remote, parse_reference
+from builder.store.places import is_shared
 
 SECTION = "tinsmith"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``branches``: those that are built. ``push``: host/prefix that releases go to, if anywhere. ``key``: file of the
-    private key that signs. ``toml``: a tinsmith.toml for the builds. ``paths``: manifests and folders of them."""
+    """``branches``: those that are built. ``store``: a folder, or the URL of a shared store. ``push``: host/prefix that
+    releases go to, if anywhere. ``key``: file of the private key that signs. ``toml``: a tinsmith.toml for the builds. ``paths``: manifests and folders of them."""
 
     branches: tuple[str, ...]
-    store: Path
+    store: str | Path
     releases: Path
     push: str | None = None
     key: Path | None = None
@@ -48,7 +49,7 @@ def read(place: Place) -> Settings | None:
     return checked(
         Settings(
             branches=tuple(values["branch"]),
-            store=_path(place, last.get("store")) or place.store,
+            store=_store(place, last.get("store")),
             releases=_path(place, last.get("releases")) or place.releases,
             push=last.get("push"),
             key=_path(place, last.get("key")),
@@ -98,6 +99,11 @@ def target(push: str, name: str) -> str:
     if not isinstance(found, Remote) or found.tag is not None or found.which.digest or found.which.versions:
         raise UsageError(f"{push!a} is no place to push releases to", help="HOST/PREFIX, such as ghcr.io/team/models")
     return str(found)
+
+
+def _store(place: Place, text: str | None) -> str | Path:
+    """A folder, or the URL of a shared store."""
+    return text if text and is_shared(text) else _path(place, text) or place.store
 
 
 def _path(place: Place, text: str | None) -> Path | None:

@@ -6,6 +6,7 @@ import shutil
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from builder.errors import TinsmithError
 from builder.hook import queue
@@ -13,6 +14,8 @@ from builder.hook.job import Outcome, perform
 from builder.hook.place import Place
 from builder.hook.queue import Job
 from builder.hook.settings import Settings, read
+from builder.settings import cache_folder
+from builder.store.places import is_shared
 
 Perform = Callable[[Place, Settings, Job], Outcome]
 
@@ -55,6 +58,11 @@ def _do(place: Place, job: Job, perform: Perform) -> None:
     queue.finish(place, begun, "failed" if outcome.failed else "done", outcome.said)
 
 
+def _folder(store: str | Path) -> Path:
+    """Where the workers of this machine wait for each other."""
+    return cache_folder() / "store" if is_shared(store) else Path(store)
+
+
 def _performed(place: Place, job: Job, perform: Perform) -> Outcome:
     try:
         settings = read(place)
@@ -63,7 +71,7 @@ def _performed(place: Place, job: Job, perform: Perform) -> Outcome:
     if settings is None:
         return Outcome(True, ("the repository has no settings for tinsmith: tinsmith hook install",))
     try:
-        with queue.alone(settings.store):
+        with queue.alone(_folder(settings.store)):
             return perform(place, settings, job)
     except OSError as error:
         return Outcome(True, (f"{error.filename or settings.store}: {error.strerror}",))

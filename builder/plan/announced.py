@@ -12,24 +12,32 @@ from builder.predict.manifest import predicted
 
 
 def announced(
-    name: str, version: str, variants: Sequence[tuple[Manifest, Plan]], cached: Callable[[Digest], bool]
+    name: str,
+    version: str,
+    variants: Sequence[tuple[Manifest, Plan]],
+    cached: Callable[[Digest], bool],
+    seconds: Callable[[Step], float | None] = lambda step: None,
 ) -> dict[str, Any]:
     """The event ``plan`` of docs/progress.md for a manifest file with these ``variants``, in their order.
 
-    ``cached`` says whether the result of a key is there. Only trainings that have to run are predicted.
+    ``cached`` says whether the result of a key is there, ``seconds`` how long a step should take by what past runs
+    took, or None. Only trainings that have to run are predicted by their manifest. Each is asked once a step.
     """
     steps: dict[Digest, dict[str, Any]] = {}
     for manifest, plan in variants:
         for step in plan.steps:
             if step.key not in steps:
-                steps[step.key] = _described(step, manifest, cached(step.key))
+                steps[step.key] = _described(step, plan, manifest, cached(step.key), seconds)
             steps[step.key]["variants"].append(plan.name)
     names = [plan.name for _, plan in variants]
     return {"name": name, "version": version, "variants": names, "steps": list(steps.values())}
 
 
-def _described(step: Step, manifest: Manifest, cached: bool) -> dict[str, Any]:
+def _described(
+    step: Step, plan: Plan, manifest: Manifest, cached: bool, seconds: Callable[[Step], float | None]
+) -> dict[str, Any]:
     known = step.name == "train" and not cached
+    needs = dict.fromkeys(plan.step(item.step).key for item in step.inputs if item.step is not None)
     return {
         "name": step.name,
         "key": step.key,
@@ -37,5 +45,7 @@ def _described(step: Step, manifest: Manifest, cached: bool) -> dict[str, Any]:
         "cached": cached,
         "training": step.resumable,
         "predicted_seconds": predicted(manifest)["training_seconds"] if known else None,
+        "seconds": None if cached else seconds(step),
+        "needs": list(needs),
         "variants": [],
     }

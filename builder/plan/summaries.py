@@ -19,7 +19,7 @@ from builder.plan.summary import Summary, Texts
 from builder.plan.written import FORMAT, read
 
 PLANNER = (
-    *("manifest", "lock", "plan", "predict"),
+    *("manifest", "lock", "plan", "predict", "cost"),
     *("digest.py", "errors.py", "kernels.py", "resources.py", "whole.py", "words.py"),
 )
 """What of tinsmith decides what a summary says."""

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from builder.cost.work import work
 from builder.digest import Digest
 from builder.plan.step import Plan
 
 
 class StepLine(NamedTuple):
-    """``needs``: the names of the steps that it waits for."""
+    """``needs``: the names of the steps that it waits for. ``work``: as ``cost.work.work`` gives it."""
 
     name: str
     toolchain: str
     key: Digest
     needs: tuple[str, ...]
+    work: float
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,11 @@ def step_lines(plan: Plan) -> tuple[StepLine, ...]:
     """The steps of ``plan``, in its order."""
     return tuple(
         StepLine(
-            step.name, step.toolchain.name, step.key, tuple(item.step for item in step.inputs if item.step is not None)
+            step.name,
+            step.toolchain.name,
+            step.key,
+            tuple(item.step for item in step.inputs if item.step is not None),
+            work(step),
         )
         for step in plan.steps
     )

@@ -1,8 +1,9 @@
 """Summaries as bytes, to be kept or sent: short, and quick to read back.
 
-JSON: [name, version, select, plans], a plan as [name, digest, steps, keys, predicted]. ``steps`` are most often the
-same for thousands of plans, so they stand in one string, read once: "ingest tf1.15,train tf1.15 ingest,…" is each step,
-its toolchain and the steps that it needs. ``keys`` are the hex digits of the steps' keys in the same order.
+JSON: [name, version, select, plans], a plan as [name, digest, steps, keys, work, predicted]. ``steps`` are most often
+the same for thousands of plans, so they stand in one string, read once: "ingest tf1.15,train tf1.15 ingest,…" is each
+step, its toolchain and the steps that it needs. ``keys`` are the hex digits of the steps' keys in the same order, and
+``work`` is that of each step.
 """
 
 from __future__ import annotations
@@ -14,14 +15,21 @@ from typing import Any, cast
 from builder.digest import Digest, hex_of
 from builder.plan.summary import PlanLine, StepLine, Summary
 
-FORMAT = 2
+FORMAT = 3
 _HEX = 64
 
 
 def write(summary: Summary) -> bytes:
     """``summary`` as bytes for ``read``."""
     plans = [
-        [plan.name, hex_of(plan.digest), _steps(plan), "".join(hex_of(step.key) for step in plan.steps), plan.predicted]
+        [
+            plan.name,
+            hex_of(plan.digest),
+            _steps(plan),
+            "".join(hex_of(step.key) for step in plan.steps),
+            [step.work for step in plan.steps],
+            plan.predicted,
+        ]
         for plan in summary.plans
     ]
     document = [summary.name, summary.version, summary.select, plans]
@@ -39,13 +47,13 @@ def _steps(plan: PlanLine) -> str:
 
 
 def _plan(item: list[Any]) -> PlanLine:
-    name, digest, steps, keys, predicted = item
+    name, digest, steps, keys, work, predicted = item
     names, toolchains, needs = _read_steps(steps)
-    if len(keys) != _HEX * len(names):
-        raise ValueError("a step without its key")
+    if len(keys) != _HEX * len(names) or len(work) != len(names):
+        raise ValueError("a step without its key or work")
     digests = cast(list[Digest], ["sha256:" + keys[at : at + _HEX] for at in range(0, len(keys), _HEX)])
     return PlanLine(
-        name, Digest("sha256:" + digest), tuple(map(StepLine, names, toolchains, digests, needs)), predicted
+        name, Digest("sha256:" + digest), tuple(map(StepLine, names, toolchains, digests, needs, work)), predicted
     )
 
 

@@ -1,185 +1,184 @@
-"""All that is known of a build's steps, as a function of the events so far; what a screen shows is made from it."""
+"""All that is known of a build's steps, as a function of the events so far; what views show is made from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from builder.progress.ahead import Left, blocked, seconds_left, training_left
 from builder.progress.events import Event
-from builder.progress.figures import Figures, figures, number, word
-from builder.progress.series import Series
+from builder.progress.figures import figures, number, word
+from builder.progress.row import Row, Status
 
-Status = Literal["waiting", "cached", "preparing", "running", "done", "failed", "stopped"]
-
-_LEAST_SECONDS = 2.0
-"""After which a rate is told."""
-_FEWEST_LEFT = 20
-"""Of fewer pieces nobody wants to know how many a second; they may differ as much as the parts of an export do."""
-_RESUMED = 0.05
-"""A training that begins beyond this share of its steps is the rest of one, and says nothing of a whole one."""
-
-
-@dataclass
-class Row:
-    """A step. ``label`` says which variants it is of, where there are several; times as in events."""
-
-    name: str
-    label: str = ""
-    toolchain: str = ""
-    training: bool = False
-    predicted: float | None = None
-    status: Status = "waiting"
-    since: float = 0.0
-    seconds: float = 0.0
-    code: str = ""
-    figures: Figures = field(default_factory=Figures)
-    said: float = 0.0
-    loss: Series = field(default_factory=Series)
-    first: tuple[float, int] | None = None  # when, and with how much done, the stage at hand began
-    resumed: bool = False
-
-    def elapsed(self, now: float) -> float:
-        return max(0.0, now - self.since)
-
-    def rate(self) -> float | None:
-        """Pieces a second of the stage at hand, where the step gives no rate of its own and it makes sense."""
-        if self.first is None or self.figures.total - self.first[1] < _FEWEST_LEFT:
-            return None
-        seconds, done = self.said - self.first[0], self.figures.done - self.first[1]
-        return done / seconds if seconds >= _LEAST_SECONDS and done > 0 else None
-
-    def eta(self, now: float) -> float | None:
-        """Seconds that are left of the stage at hand: what the step says, or as its rate has it."""
-        left = self.figures.eta_seconds
-        if left is None:
-            rate = self.rate()
-            if rate is None:
-                return None
-            left = max(0, self.figures.total - self.figures.done) / rate
-        return max(0.0, left - max(0.0, now - self.said))
+_LONGEST_NAME = 64
+_LONGEST_WHY = 400
 
 
 class Board:
-    """Rows by key, in the order in which they run. ``current`` is the step at work."""
+    """Rows by key, in the order of the plan, each after those that it needs.
+
+    ``running`` are the steps at work, by key, in the order in which they began: one at a time on one machine. On a
+    cluster ``workers`` says how many there are (None: not told), ``slots`` how many steps they take at once.
+    """
 
     def __init__(self) -> None:
-        self.title = ""
         self.rows: dict[str, Row] = {}
-        self.current: Row | None = None
+        self.running: dict[str, Row] = {}
         self.begun: float | None = None
-        self._variants: dict[str, None] = {}
+        self.workers: int | None = None
+        self.slots = 1
+        self.cluster = False
+        self._plans: list[tuple[str, list[str]]] = []
         self._users: dict[str, list[str]] = {}
+
+    @property
+    def title(self) -> str:
+        more = f" and {len(self._plans) - 1} more" if len(self._plans) > 1 else ""
+        return self._plans[0][0] + more if self._plans else ""
+
+    @property
+    def current(self) -> Row | None:
+        """The step at work that began last."""
+        return next(reversed(self.running.values()), None)
+
+    def row_of(self, event: Event) -> Row | None:
+        return self.rows.get(_key(event))
 
     def add(self, event: Event) -> None:
         """Takes ``event`` in. Whatever makes no sense is passed over."""
         if self.begun is None:
             self.begun = event.time
-        detail = event.detail
+        self.cluster = self.cluster or event.kind == "workers" or event.worker != ""
         match event.kind:
             case "plan":
-                self._plan(detail)
+                self._plan(event.detail)
+            case "workers":
+                self._workers(event.detail)
             case "cached":
                 row = self._row(event)
-                if row.status == "waiting":  # else it ran in this very build, for another variant
+                if row.status in ("waiting", "blocked"):  # else it ran in this very build, for another variant
                     row.status = "cached"
             case "preparing" | "started":
-                row = self.current = self._row(event)
-                row.status, row.since = ("preparing" if event.kind == "preparing" else "running"), event.time
-                row.toolchain = word(detail.get("toolchain")) or row.toolchain
-                row.figures, row.first, row.loss = Figures(), None, Series()
+                self._begin(event)
             case "progress":
                 self._progress(event)
+            case "error":
+                if (known := self.row_of(event)) is not None:
+                    known.why = _text(event.detail.get("message"))
+            case "lost":
+                self._lost(event)
             case "finished":
                 self._end(event, "done")
-                self.rows[_key(event)].seconds = number(detail.get("seconds")) or 0.0
+                self.rows[_key(event)].seconds = number(event.detail.get("seconds")) or 0.0
             case "failed":
-                self._end(event, "stopped" if detail.get("code") == "interrupted" else "failed")
+                self._end(event, "stopped" if event.detail.get("code") == "interrupted" else "failed")
 
     def count(self, *statuses: Status) -> int:
         return sum(row.status in statuses for row in self.rows.values())
 
-    def training_left(self, now: float) -> float | None:
-        """About how many seconds of training are ahead, or None where that cannot be said of each of them.
+    def left(self, now: float) -> Left | None:
+        """About how long the build still takes, or its trainings, or None where not even that can be said."""
+        return seconds_left(self.rows, now, self._places())
 
-        Trainings that wait are predicted, and the prediction is corrected by how those of this build went.
-        """
-        trainings = [row for row in self.rows.values() if row.training]
-        ahead = [row for row in trainings if row.status in ("waiting", "preparing", "running")]
-        pace, left = _pace(trainings, now), 0.0
-        for row in ahead:
-            seconds = row.eta(now) if row.status == "running" else None
-            if seconds is None and row.predicted is not None:
-                seconds = max(0.0, row.predicted * pace - (row.elapsed(now) if row.status == "running" else 0.0))
-            if seconds is None:
-                return None
-            left += seconds
-        return left if ahead else None
+    def training_left(self, now: float) -> float | None:
+        """About how many seconds of training are ahead, or None where that cannot be said of each of them."""
+        return training_left(self.rows, now, self._places())
+
+    def _places(self) -> int:
+        return 0 if self.workers == 0 else self.slots
 
     def _plan(self, detail: Mapping[str, Any]) -> None:
-        self.title = word(f"{detail['name']} {detail['version']}", 64) if not self.title else f"{self.title}, …"
-        self._variants.update(dict.fromkeys(detail["variants"]))
+        title = word(f"{detail['name']} {detail['version']}", _LONGEST_NAME)
+        self._plans.append((title, list(detail["variants"])))
         for step in detail["steps"]:
-            row = self.rows.setdefault(step["key"], Row(word(step["name"]), toolchain=word(step["toolchain"])))
+            key = step["key"]
+            row = self.rows.setdefault(key, Row(word(step["name"]), toolchain=word(step["toolchain"])))
             if step["cached"] and row.status == "waiting":
                 row.status = "cached"
             row.training = step["training"] is True
-            row.predicted = number(step["predicted_seconds"])
-            self._users.setdefault(step["key"], []).extend(step["variants"])
-        if len(self._variants) > 1:
-            start = _shared_start(list(self._variants))
+            row.predicted, row.cost = number(step["predicted_seconds"]), number(step.get("seconds"))
+            row.needs = tuple(step.get("needs", ()))
+            self._users.setdefault(key, []).extend(step["variants"])
+        variants = list(dict.fromkeys(name for _, names in self._plans for name in names))
+        if len(variants) > 1:
+            start = _shared_start(variants)
+            plans = {tuple(names): word(title.partition(" ")[0], 20) for title, names in self._plans}
             for key, users in self._users.items():
-                self.rows[key].label = _label(users, len(self._variants), start)
+                self.rows[key].label = plans.get(tuple(users), "") if len(self._plans) > 1 and len(users) > 1 else ""
+                self.rows[key].label = self.rows[key].label or _label(users, len(variants), start)
+
+    def _workers(self, detail: Mapping[str, Any]) -> None:
+        self.workers = int(number(detail.get("workers")) or 0)
+        offers = detail.get("offers")
+        slots = number(offers.get("slots")) if isinstance(offers, Mapping) else None
+        self.slots = max(1, self.workers if slots is None else int(slots))
 
     def _row(self, event: Event) -> Row:
         return self.rows.setdefault(_key(event), Row(word(event.step)))
 
+    def _begin(self, event: Event) -> None:
+        row = self._row(event)
+        failed = row.status == "failed"
+        row.begins("preparing" if event.kind == "preparing" else "running", event.time, word(event.worker))
+        row.toolchain = word(event.detail.get("toolchain")) or row.toolchain
+        self.running[_key(event)] = row
+        if failed:
+            self._block()
+
     def _progress(self, event: Event) -> None:
-        if self.current is None:  # a step by itself, of which no more is told
-            self.current = Row(word(event.step), status="running", since=event.time)
-        row, found = self.current, figures(event.detail)
-        if row.first is None or found.stage != row.figures.stage or found.done < row.figures.done:
-            row.first = (event.time, found.done)
-            row.resumed = row.resumed or found.done > max(1, found.total * _RESUMED)
-        if found.loss is not None:
-            row.loss.add(found.loss)
-        elif row.figures.loss is not None:  # a stage after training: what was learnt stays to be seen
-            found = replace(found, loss=row.figures.loss, losses=row.figures.losses)
-        row.figures, row.said = found, event.time
+        key = _key(event)
+        row = self.running.get(key)
+        if row is None:
+            row = self.rows.get(key) if event.key else None
+            if row is None:  # a step by itself, of which no more is told
+                row = Row(word(event.step))
+            elif row.status != "waiting" or (row.lost and word(event.worker) == row.lost_with):
+                return  # late news of what has ended, or of a worker that was given up
+            row.begins("running", event.time, word(event.worker))
+            self.running[key] = row
+        row.comes_to(figures(event.detail), event.time)
+
+    def _lost(self, event: Event) -> None:
+        row = self._row(event)
+        if row.at_work or row.status == "waiting":
+            self.running.pop(_key(event), None)
+            row.is_lost(word(event.worker))
 
     def _end(self, event: Event, status: Status) -> None:
         row = self._row(event)
-        row.seconds = row.elapsed(event.time) if row.status in ("preparing", "running") else 0.0
-        row.status, row.code = status, word(event.detail.get("code"))
-        self.current = None
+        self.running.pop(_key(event), None)
+        failed = row.status == "failed"
+        row.worker = word(event.worker) or row.worker
+        row.ends(status, event.time, word(event.detail.get("code")))
+        if failed or status == "failed":
+            self._block()
+
+    def _block(self) -> None:
+        """On one machine a failure ends the build, and all the rest waits for the next one."""
+        if not self.cluster:
+            return
+        never = blocked(self.rows)
+        for key, row in self.rows.items():
+            if row.status in ("waiting", "blocked"):
+                row.status = "blocked" if key in never else "waiting"
 
 
 def _key(event: Event) -> str:
-    key = event.detail.get("key")
-    return key if isinstance(key, str) else event.step
+    return event.key or event.step
 
 
-def _pace(trainings: list[Row], now: float) -> float:
-    """Seconds that trainings of this build take for each predicted one; 1 while none has told."""
-    taken = expected = 0.0
-    for row in trainings:
-        if row.predicted is None or row.resumed:
-            continue
-        left = row.eta(now) if row.status == "running" and row.elapsed(now) > _LEAST_SECONDS else None
-        if row.status == "done" or left is not None:
-            taken += row.seconds if left is None else row.elapsed(now) + left
-            expected += row.predicted
-    return taken / expected if taken and expected else 1.0
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= _LONGEST_WHY else str(value or "")[:_LONGEST_WHY]
 
 
-def _shared_start(names: list[str]) -> int:
+def _shared_start(names: Sequence[str]) -> int:
     """Characters that all ``names`` begin with, up to the last dash among them."""
     least, most = min(names), max(names)
     same = next((index for index, sign in enumerate(least) if sign != most[index]), len(least))
     return least.rfind("-", 0, same) + 1
 
 
-def _label(users: list[str], variants: int, start: int) -> str:
+def _label(users: Sequence[str], variants: int, start: int) -> str:
     if len(users) == 1:
         return word(users[0][start:], 20)
     return "all" if len(users) == variants else f"{len(users)} of {variants}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from builder.progress.board import Status
+from builder.progress.row import Status
 from builder.progress.series import ASCII_BLOCKS, BLOCKS
 
 
@@ -30,6 +30,7 @@ UNICODE = Glyphs(
         "done": "✓",
         "failed": "✗",
         "stopped": "■",
+        "blocked": "-",
     },
     BLOCKS, "━", "─", "…", ascii=False,
 )  # fmt: skip
@@ -42,6 +43,7 @@ ASCII = Glyphs(
         "done": "+",
         "failed": "x",
         "stopped": "!",
+        "blocked": "-",
     },
     ASCII_BLOCKS, "#", "-", "~", ascii=True,
 )  # fmt: skip

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TextIO
 from builder.progress.board import Board
 from builder.progress.events import Event
 from builder.progress.glyphs import glyphs_for
-from builder.progress.plain import indented, message_of
-from builder.progress.screen import Line, screen, text_of
+from builder.progress.lines import Line
+from builder.progress.screen import screen, text_of
+from builder.progress.told import indented, news_of
 
 if TYPE_CHECKING:  # rich takes a tenth of a second to import: see Live._start
     from rich import live as rich_live
@@ -30,7 +31,8 @@ _LONGEST_LIST = 200
 class Live:
     """Redraws at its own pace, however fast events come; between two redraws the newest messages are kept.
 
-    Nothing is drawn, and no library loaded, before a step begins. ``forced``: draw even if ``stream`` is no terminal.
+    Nothing is drawn, and no library loaded, before a step begins or a cluster is asked. ``forced``: draw even if
+    ``stream`` is no terminal.
     """
 
     def __init__(self, stream: TextIO, *, forced: bool = False, clock: Callable[[], float] = time.time) -> None:
@@ -47,12 +49,12 @@ class Live:
     def show(self, event: Event) -> None:
         with self._lock:
             self._board.add(event)
-            if event.kind == "message" and (text := message_of(event)):
+            if text := news_of(event, self._board):
                 self._dropped += len(self._messages) == _MESSAGES_A_REDRAW
                 self._messages.append(f"  {event.step:8} {indented(text)}")
         if self._drawn is not None:
             return
-        if self._board.current is not None:
+        if self._board.running or self._board.cluster:
             self._start()
         else:
             for line in self._taken():

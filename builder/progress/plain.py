@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from builder.progress.board import Board
 from builder.progress.events import Event
 from builder.progress.figures import Figures, figures, number
+from builder.progress.together import Together
+from builder.progress.told import failed_of, indented, message_of, news_of
 from builder.progress.words import duration, progress_line
 
 _SECONDS_BETWEEN_PROGRESS = 10.0
 
 
 class Plain:
+    """Steps that run one after the other are told here, those that run at once in ``together``."""
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._board = Board()
+        self._together = Together(self._board)
         self._last_progress = 0.0
         self._last: object = None
         self._numbers: dict[str, int] = {}
 
     def show(self, event: Event) -> None:
-        if event.kind == "started":
-            self._last_progress = 0.0
-        text = self._described(event)
-        if text:
-            step = "plan" if event.kind == "plan" else event.step
-            print(f"{step:8} {indented(text)}", file=self._stream, flush=True)
+        self._board.add(event)
+        if self._board.cluster and event.kind != "plan":
+            lines = self._together.lines(event)
+        else:
+            if event.kind == "started":
+                self._last_progress = 0.0
+            lines = [("plan" if event.kind == "plan" else event.step, self._described(event))]
+        for step, text in lines:
+            if text:
+                print(f"{step:8} {indented(text)}", file=self._stream, flush=True)
 
     def close(self) -> None:
         pass
@@ -50,14 +61,14 @@ class Plain:
             case "finished":
                 return f"done in {duration(number(detail['seconds']) or 0.0)}"
             case "failed":
-                return "stopped" if detail["code"] == "interrupted" else f"failed ({detail['code']})"
-            case "message":
-                return message_of(event)
+                return failed_of(event, self._board)
             case "progress":
                 found = figures(detail)
                 return progress_line(found, event.step) if self._due(event, found) else ""
+            case "message":
+                return message_of(event)
             case _:
-                return ""
+                return news_of(event, self._board)
 
     def _due(self, event: Event, found: Figures) -> bool:
         here = (found.stage, found.done)
@@ -66,12 +77,3 @@ class Plain:
             return False
         self._last_progress, self._last = event.time, here
         return True
-
-
-def message_of(event: Event) -> str:
-    return str(event.detail.get("text") or event.detail.get("message") or "")
-
-
-def indented(text: str) -> str:
-    """``text`` with its further lines below its first: none can be taken for the word of another step."""
-    return "\n         ".join(text.splitlines())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from builder.progress.ahead import Left
 from builder.progress.figures import Figures
+from builder.words import roughly
 
 
 def progress_line(found: Figures, name: str = "") -> str:
@@ -39,6 +41,14 @@ def loss_of(found: Figures) -> str:
 
 def losses_of(found: Figures) -> str:
     return ", ".join(f"{name} {_decimal(value)}" for name, value in found.losses)
+
+
+def left_of(left: Left) -> str:
+    return f"{roughly(left.seconds)} of training left" if left.training_only else f"{roughly(left.seconds)} left"
+
+
+def workers_of(count: int) -> str:
+    return "waiting for workers" if not count else f"on {count} worker{'s' if count > 1 else ''}"
 
 
 def _decimal(value: float) -> str:

@@ -78,6 +78,12 @@ class SharedStore(Store, Protocol):
     def identity(self) -> str:
         """What names this store and no other, by whatever address it is reached; made with the store."""
 
+    def recorded(self) -> frozenset[Digest]:
+        """The keys that have a result, from one listing: nothing of them is read, and their blobs may have gone."""
+
+    def stopped(self) -> frozenset[Digest]:
+        """The keys of which checkpoints are kept."""
+
     def save_checkpoint(self, key: Digest, path: Path) -> None:
         """Keeps the checkpoint file at ``path`` of the unfinished step ``key``, and of its others the newest one."""
 

@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
-import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-from builder.digest import Digest, canonical_json, digest_bytes, digest_json, hex_of, parse_digest
+from builder.digest import Digest, digest_bytes, hex_of
 from builder.errors import IntegrityError, StoreUnreachable
 from builder.settings import STORE
-from builder.store import temporary, workspaces
+from builder.store import documents, temporary, workspaces
 from builder.store.base import Artifact, StepResult
 
 _BLOCK = 1 << 20
 
 
 class DiskStore:
-    """See ``builder.store.base.Store``. ``root`` is made if it is not there."""
+    """See ``builder.store.base.Store``. ``root`` is made if it is not there.
 
-    def __init__(self, root: Path) -> None:
+    ``lasting``: what is written outlives a power cut; of a cache that is not worth the wait, as readers hash its blobs.
+    """
+
+    def __init__(self, root: Path, *, lasting: bool = True) -> None:
         self.root = root.absolute()
+        self._lasting = lasting
         try:
             for folder in (self._blobs, self._results, self._temporary):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +69,9 @@ class DiskStore:
     def _blob(self, digest: Digest) -> Path:
         return self._blobs / hex_of(digest)
 
+    def _result(self, key: Digest) -> Path:
+        return self._results / f"{hex_of(key)}.json"
+
     def has(self, digest: Digest) -> bool:
         return self._blob(digest).is_file()
 
@@ -74,7 +79,7 @@ class DiskStore:
         try:
             data = self._blob(digest).read_bytes()
         except FileNotFoundError:
-            raise _missing(digest) from None
+            raise documents.missing(digest) from None
         if digest_bytes(data) != digest:
             raise self._damaged(digest)
         return data
@@ -88,7 +93,7 @@ class DiskStore:
                     hasher.update(block)
                     target.write(block)
         except FileNotFoundError:
-            raise _missing(digest) from None
+            raise documents.missing(digest) from None
         if hasher.hexdigest() != hex_of(digest):
             path.unlink()
             raise self._damaged(digest)
@@ -101,74 +106,77 @@ class DiskStore:
                     hasher.update(block)
                     target.write(block)
             digest = Digest("sha256:" + hasher.hexdigest())
-            _publish(unfinished, target, self._blob(digest))
+            _publish(unfinished, target, self._blob(digest), self._lasting)
         return digest
 
     def write_bytes(self, data: bytes) -> Digest:
         digest = digest_bytes(data)
         with temporary.new_file(self._temporary) as (unfinished, target):
             target.write(data)
-            _publish(unfinished, target, self._blob(digest))
+            _publish(unfinished, target, self._blob(digest), self._lasting)
         return digest
 
     def lookup(self, key: Digest) -> StepResult | None:
-        path = self._results / f"{hex_of(key)}.json"
+        path = self._result(key)
         try:
-            document = json.loads(path.read_bytes())
-            digest = document.pop("digest", None)
-            if digest is None:
-                return None  # written by an older tinsmith
-            if digest != digest_json(document):
-                raise ValueError("it has other contents than its digest says")
-            result = _result_of(document)
-            if result.key != key:
-                raise ValueError(f"it is the result of {result.key}")
+            if path.stat().st_size > documents.MOST_BYTES:
+                raise ValueError("it is too large")
+            result = documents.unpacked(path.read_bytes(), key)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise IntegrityError(
-                f"the result {path} is damaged: {error}", help="delete that file; the step will run again"
-            ) from error
-        return result if all(self.has(item.digest) for item in result.artifacts) else None
+        except ValueError as error:
+            raise documents.damaged_result(key, error, self._set_aside(path)) from error
+        return result if result is not None and all(map(self._is_whole, result.artifacts)) else None
+
+    def _is_whole(self, item: Artifact) -> bool:
+        """Whether the blob is there with its size; its bytes are hashed by readers."""
+        try:
+            return self._blob(item.digest).stat().st_size == item.size
+        except FileNotFoundError:
+            return False
 
     def record(self, result: StepResult) -> None:
-        known = self.lookup(result.key)
-        if known is not None:
-            if known.artifacts != result.artifacts:
-                raise IntegrityError(
-                    f"step {result.step} ran twice with key {result.key} and gave other bytes",
-                    help="the step is not reproducible on this machine; please report it",
-                )
-            return
-        document = {
-            "key": result.key,
-            "step": result.step,
-            "artifacts": [vars(item) for item in result.artifacts],
-            "run": result.run,
-        }
+        path = self._result(result.key)
         with temporary.new_file(self._temporary) as (unfinished, target):
-            target.write(canonical_json({**document, "digest": digest_json(document)}))
-            path = self._results / f"{hex_of(result.key)}.json"
-            path.unlink(missing_ok=True)  # a result that lost its blobs counts as none
-            _publish(unfinished, target, path)
+            target.write(documents.packed(result))
+            _finish(unfinished, target, self._lasting)
+            try:
+                path.hardlink_to(unfinished)
+            except OSError:  # it exists, or this file system has no hard links
+                self._record_again(result, unfinished, path)
+            _sync(path.parent)
+
+    def _record_again(self, result: StepResult, unfinished: Path, path: Path) -> None:
+        """Over a result that is there: the same is fine, and one that counts as none is replaced, by one at a time."""
+        with temporary.only_one(self.root / "lock"):
+            known = None
+            with contextlib.suppress(IntegrityError):
+                known = self.lookup(result.key)
+            if known is None:
+                unfinished.replace(path)
+            elif known.artifacts != result.artifacts:
+                raise documents.other_bytes(result)
 
     def recent(self, most: int) -> list[StepResult]:
         """See ``Store.recent``; damaged ones are passed over."""
         paths = sorted(self._results.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
         found = []
         for path in paths[:most]:
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                found.append(_result_of(json.loads(path.read_bytes())))
-        return found
+            with contextlib.suppress(OSError, ValueError):
+                found.append(documents.unpacked(path.read_bytes()))
+        return [result for result in found if result is not None]
 
     def claimed(self, key: Digest) -> AbstractContextManager[Path]:
         """The scratch folder of the step with this key, for this process alone; it outlives a build that is stopped."""
         return workspaces.claimed(self.root, key)
 
-    def sweep(self, wanted: Collection[Digest]) -> int:
-        """Removes what killed builds left and nobody needs. See ``workspaces.sweep``."""
+    def sweep(self, wanted: Collection[Digest], finished: Callable[[Digest], bool] | None = None) -> int:
+        """Removes what killed builds left and nobody needs. See ``workspaces.sweep``.
+
+        ``finished``: whether a step has a result, where this store is not the one that would know.
+        """
         temporary.sweep(self._temporary)
-        return workspaces.sweep(self.root, wanted, self._finished)
+        return workspaces.sweep(self.root, wanted, finished or self._finished)
 
     def _finished(self, key: Digest) -> bool:
         try:
@@ -177,36 +185,37 @@ class DiskStore:
             return False
 
     def _damaged(self, digest: Digest) -> IntegrityError:
-        # Set aside, so that the next build makes the bytes again instead of meeting the damage for ever.
+        return documents.damaged_blob(digest, self._set_aside(self._blob(digest)))
+
+    def _set_aside(self, path: Path) -> str:
+        """Moves what is damaged away, so that the next build makes it again instead of meeting it for ever."""
         bad = self.root / "damaged"
-        bad.mkdir(exist_ok=True)
-        shutil.move(self._blob(digest), bad / hex_of(digest))
-        return IntegrityError(
-            f"the stored blob {digest} has other bytes than its name says",
-            help=f"it was moved to {bad}; build again to make it anew",
-        )
+        with contextlib.suppress(OSError):  # another process was first, or nothing may be written here
+            bad.mkdir(exist_ok=True)
+            path.replace(bad / path.name)
+        return str(bad)
 
 
-def _publish(unfinished: Path, stream: Any, path: Path) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
-    if path.exists():
-        return
-    unfinished.chmod(0o444)
+def _publish(unfinished: Path, stream: BinaryIO, path: Path, lasting: bool) -> None:
+    _finish(unfinished, stream, lasting)
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size == unfinished.stat().st_size:
+            return
     unfinished.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    if lasting:
+        _sync(path.parent)
+
+
+def _finish(unfinished: Path, stream: BinaryIO, lasting: bool) -> None:
+    stream.flush()
+    if lasting:
+        os.fsync(stream.fileno())
+    unfinished.chmod(0o444)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
-
-
-def _missing(digest: Digest) -> IntegrityError:
-    return IntegrityError(f"the store has no blob {digest}", help="build again to make it anew")
-
-
-def _result_of(document: dict[str, Any]) -> StepResult:
-    artifacts = tuple(
-        Artifact(item["path"], parse_digest(item["digest"]), int(item["size"])) for item in document["artifacts"]
-    )
-    return StepResult(parse_digest(document["key"]), document["step"], artifacts, dict(document["run"]))
+        os.close(handle)

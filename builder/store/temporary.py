@@ -1,4 +1,4 @@
-"""New files of a store: under a temporary name until they are whole, swept once their writer is gone."""
+"""New files of a store: under a temporary name until they are whole, swept once their writer is gone; locks."""
 
 from __future__ import annotations
 
@@ -38,3 +38,13 @@ def sweep(folder: Path) -> None:
                 path.unlink(missing_ok=True)
             finally:
                 os.close(handle)
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Keeps other processes and threads that ask for the same ``path``, a file made for this, out; on a file system
+    without locks, nobody."""
+    with path.open("ab") as handle:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

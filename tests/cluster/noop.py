@@ -1,6 +1,6 @@
 """Steps that do nothing, and workers that run them: what a cluster costs beside the work.
 
-``dask worker … --preload tests.cluster.noop`` makes a worker whose engine leaves one small file; its store is the one of
+``dask worker … --preload tests.cluster.noop`` makes a worker whose engine leaves one small file; its store is that of
 TINSMITH_STORE.
 """
 
