@@ -38,6 +38,8 @@ def print_produced(families: Sequence[Produced], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([_document(item) for item in every], indent=2, sort_keys=True))
         return
+    if not every:  # of a cluster on which steps failed
+        return
     # Elsewhere than on a terminal there is room for the table: logs are searched for these figures.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     lines = [*rows_told([_row(item) for item in every], width), *filter(None, map(_warning, every))]

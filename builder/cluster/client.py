@@ -21,8 +21,9 @@ from builder.cluster.connection import Connection
 from builder.cluster.graph import Graph
 from builder.cluster.job import Job, Outcome, looked_up, publish_code, this_version
 from builder.cluster.resources import Resources
-from builder.cluster.round import Demands, Round
+from builder.cluster.round import Round
 from builder.cluster.sources import is_published, publish
+from builder.cluster.watch import Demands
 from builder.digest import Digest
 from builder.engine.base import Emit
 from builder.errors import IntegrityError

@@ -10,7 +10,7 @@ from builder.cluster.client import Filled, Filling
 from builder.cluster.connection import Connection
 from builder.cluster.graph import graph_of
 from builder.cluster.resources import Resources, demanded
-from builder.cluster.round import Demands
+from builder.cluster.watch import Demands
 from builder.cost.model import CostModel
 from builder.cost.order import ranks
 from builder.cost.work import work

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 from builder.cluster.connection import Connection
 from builder.cluster.job import Job, Outcome
 from builder.cluster.resources import Resources
-from builder.cluster.watch import Watch
+from builder.cluster.watch import Demands, Watch
 from builder.cluster.work import work
 from builder.digest import Digest, hex_of
 from builder.engine.base import Emit
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-
-Demands = Mapping[Digest, Resources]
 
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 2.0
@@ -90,6 +88,8 @@ class Round:
             if time.monotonic() - looked > _LOOK_SECONDS:
                 if unplaced := self._watch.look(self._pending.keys()):
                     yield self._given_up(unplaced)
+                elif self._watch.demands_less(self._pending.keys(), self._demands):
+                    return  # what is left is submitted anew
                 looked = time.monotonic()
             time.sleep(_POLL_SECONDS)
         self._relay()

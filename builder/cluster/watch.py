@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from builder.cluster.connection import patience
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+Demands = Mapping[Digest, Resources]
+
+_FIRST_WORKER_SECONDS = 5.0
+
+
 class Watch:
     """Tells of workers that come and go."""
 
@@ -24,16 +29,20 @@ class Watch:
         self._workers: dict[str, Resources] = {}
         self._told: int | None = None
         self._running: dict[Digest, tuple[str, str]] = {}
-        self._demands: Mapping[Digest, Resources] = {}
+        self._demands: Demands = {}
         self._steps: Mapping[Digest, Step] = {}
         self._since: dict[Digest, float] = {}
         self._ask()
 
     def offers(self) -> list[Resources]:
-        """What each worker there is offers."""
+        """What each worker there is offers; where there is none, one may be about to come."""
+        until = time.monotonic() + _FIRST_WORKER_SECONDS
+        while not self._workers and time.monotonic() < until:
+            time.sleep(0.1)
+            self._ask()
         return list(self._workers.values())
 
-    def expect(self, demands: Mapping[Digest, Resources], steps: Mapping[Digest, Step]) -> None:
+    def expect(self, demands: Demands, steps: Mapping[Digest, Step]) -> None:
         """Which steps are to be placed, and what each needs."""
         self._demands, self._steps = demands, steps
 
@@ -41,6 +50,14 @@ class Watch:
         """Takes in an event of a step."""
         if kind in ("preparing", "started"):
             self._running[detail["key"]] = (str(detail.get("name", "")), str(detail.get("worker", "")))
+
+    def demands_less(self, pending: Collection[Digest], demands: Callable[[Sequence[Resources]], Demands]) -> bool:
+        """Whether a step that no worker can take, as things stand, could be taken if it were submitted now: its memory
+        is unknown, and was demanded when there were no such workers."""
+        offers = list(self._workers.values())
+        stuck = [key for key in self._since if key in pending]
+        fresh = demands(offers) if stuck and offers else {}
+        return any(fits(fresh[key], offer) for key in stuck if key in fresh for offer in offers)
 
     def look(self, pending: Collection[Digest]) -> dict[Digest, str]:
         """Asks the scheduler, and tells of what has changed. The steps of ``pending`` that no worker can take, for
