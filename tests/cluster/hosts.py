@@ -14,6 +14,7 @@ host without a way out could not make. They are only read.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ from tests.cluster.lacking import NoHosts
 ROOT = Path(__file__).resolve().parents[2]
 _PREFIX = "tinsmith-rack-"
 _LOCKS = Path("/run/tinsmith-racks")
+_numbers = itertools.count(1)
 _NETWORK, _LENGTH = "10.213.7", 24
 _ENTER = """
 group=$1 network=$2 name=$3; shift 3
@@ -116,7 +118,7 @@ class Rack:
     def __init__(self, folder: Path | None = None) -> None:
         self.hosts: list[Host] = []
         self._folder, self._stack = folder, ExitStack()
-        self._name = f"{_PREFIX}{os.getpid()}"
+        self._name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
 
     def __enter__(self) -> Rack:
         if sys.platform != "linux" or os.geteuid() != 0:

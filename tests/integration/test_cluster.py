@@ -9,16 +9,15 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from builder.errors import IntegrityError
 from tests.cluster import matrix
 from tests.cluster.cluster import Cluster
 from tests.cluster.lacking import NoHosts
 from tests.cluster.watch import ResultsWatch
-from tests.stress.cluster import POISON
 
 pytestmark = pytest.mark.toolchain
 
@@ -26,14 +25,13 @@ pytestmark = pytest.mark.toolchain
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Skips where hosts cannot be made, or fails if TINSMITH_REQUIRE_NETNS is set."""
-    made = Cluster(2, 0.9, folder=tmp_path / "rack", env={"TINSMITH_STORE_PATIENCE": "30"})
-    try:
-        made.__enter__()
-    except NoHosts as error:
-        if os.environ.get("TINSMITH_REQUIRE_NETNS"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    with made:
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(Cluster(2, 1.0, folder=tmp_path / "rack", env={"TINSMITH_STORE_PATIENCE": "30"}))
+        except NoHosts as error:
+            if os.environ.get("TINSMITH_REQUIRE_NETNS"):
+                pytest.fail(str(error))
+            pytest.skip(str(error))
         yield made
 
 
