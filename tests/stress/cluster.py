@@ -1,7 +1,8 @@
 """``python -m tests.stress.cluster``: a matrix built by four hosts, while they, the scheduler and the store are killed.
 
 The hosts are network namespaces with half a processor each (tests/cluster). What they build is compared by digest with
-what one machine builds, and every result in the store is watched: it must appear once and never change. Needs root.
+what one machine builds, and every result in the store is watched: it must appear once and never change. With --replay
+steps are played back instead of worked (tests/cluster/replay.py), so that hundreds of kills take minutes. Needs root.
 Exit status 1 if anything differs. Figures for docs/cluster.md.
 """
 
@@ -24,7 +25,7 @@ from tests.cluster import matrix
 from tests.cluster.building import Building
 from tests.cluster.cluster import Cluster
 from tests.cluster.harm import KILLS, Harm
-from tests.cluster.hosts import ROOT
+from tests.cluster.replay import poisoned, replaying
 from tests.cluster.watch import ResultsWatch
 
 HOSTS, CORES = 4, 0.5
@@ -32,12 +33,11 @@ _LONGEST_SECONDS = 2400.0
 _PATIENCE = 45
 """Seconds of TINSMITH_STORE_PATIENCE, more than any harm lasts; ``_SHORT`` for the outage that is too long."""
 _SHORT = 6
-POISON = {"PYTHONPATH": f"{ROOT / 'tests' / 'cluster' / 'poison'}:{ROOT}"}
 
 
 class Stress:
-    def __init__(self, root: Path, cluster: Cluster, chance: random.Random, variants: int) -> None:
-        self.root, self.cluster, self.chance, self.variants = root, cluster, chance, variants
+    def __init__(self, root: Path, cluster: Cluster, chance: random.Random, variants: int, replay: bool) -> None:
+        self.root, self.cluster, self.chance, self.variants, self.replay = root, cluster, chance, variants, replay
         self.wrong: list[str] = []
         self._begun = time.monotonic()
 
@@ -63,6 +63,15 @@ class Stress:
         assert len(self.digests) == self.variants, self.digests
         self.say(f"{len(self.keys)} steps, releases {' '.join(digest[7:15] for digest in self.digests.values())}")
 
+    def work_for(self, name: str, env: dict[str, str] | None = None, bad: int | None = None) -> None:
+        """Workers for a fresh store; the one with the number ``bad`` is poisoned."""
+        store = self.reference / ".tinsmith" / "store"
+        special = {}
+        for number in range(HOSTS):
+            kind = poisoned() if number == bad else {}
+            special[number] = {**(replaying(store, poisoned=number == bad) if self.replay else kind), **(env or {})}
+        self.cluster.work_for(name, special)
+
     def start(self, name: str, env: dict[str, str] | None = None) -> Building:
         return self.cluster.build(matrix.copied(self.reference, self.root / name), env=env)
 
@@ -86,7 +95,7 @@ class Stress:
         )
 
     def same(self) -> None:
-        self.cluster.work_for("plain")
+        self.work_for("plain")
         begun = time.monotonic()
         with ResultsWatch(self.cluster.objects) as results:
             building = self.start("plain")
@@ -101,7 +110,7 @@ class Stress:
         while sum(done[kind] for kind in KILLS) < count:
             number += 1
             name = f"killed-{number}"
-            self.cluster.work_for(name)
+            self.work_for(name)
             with ResultsWatch(self.cluster.objects) as results:
                 building = self.start(name)
                 harm = Harm(self.cluster, self.chance, lambda text: self.say(f"  {text}"))
@@ -116,7 +125,7 @@ class Stress:
     def outage(self) -> None:
         """The store is away for longer than anybody's patience; then the same command again."""
         short = {"TINSMITH_STORE_PATIENCE": str(_SHORT)}
-        self.cluster.work_for("outage", dict.fromkeys(range(HOSTS), short))
+        self.work_for("outage", short)
         with ResultsWatch(self.cluster.objects) as results:
             building = self.start("outage", short)
             building.wait_for(lambda event: event["kind"] == "finished", 300)
@@ -140,7 +149,7 @@ class Stress:
     def poison(self) -> None:
         """One of the workers uploads other bytes than it names."""
         bad = self.chance.randrange(HOSTS)
-        self.cluster.work_for("poisoned", {bad: POISON})
+        self.work_for("poisoned", bad=bad)
         worker = self.cluster.workers[bad]
         self.say(f"poisoned: {worker.host.name}")
         with ResultsWatch(self.cluster.objects, aside=True) as results:
@@ -163,13 +172,14 @@ def main() -> int:
     words.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     words.add_argument("--variants", type=int, default=8, choices=sorted(matrix.AXES))
     words.add_argument("--reference", type=Path, help="a folder that keeps what one machine built, for the next time")
+    words.add_argument("--replay", action="store_true", help="play steps back, in seconds, instead of working them")
     words.add_argument("--keep", type=Path, help="a new folder for all that hosts, scheduler and store leave")
     chosen = words.parse_args()
     folder = chosen.keep or Path(tempfile.mkdtemp(prefix="tinsmith-cluster-"))
     env = {"TINSMITH_STORE_PATIENCE": str(_PATIENCE)}
     try:
         with Cluster(HOSTS, CORES, folder=folder / "rack", env=env) as cluster:
-            stress = Stress(folder, cluster, random.Random(chosen.seed), chosen.variants)
+            stress = Stress(folder, cluster, random.Random(chosen.seed), chosen.variants, chosen.replay)
             stress.say(f"seed {chosen.seed}, {HOSTS} hosts with {CORES} of a processor each")
             stress.on_one_machine(chosen.reference)
             parts: dict[str, Callable[[], None]] = {
