@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from builder.errors import IntegrityError
 from tests.cluster import matrix
 from tests.cluster.cluster import Cluster
 from tests.cluster.lacking import NoHosts
+from tests.cluster.replay import replaying
 from tests.cluster.watch import ResultsWatch
 
 pytestmark = pytest.mark.toolchain
@@ -67,3 +69,21 @@ def test_a_host_dies_in_mid_training_and_the_scheduler_after_it(
     assert results.broken + results.lacking(matrix.step_keys(project)) == []
     finished = {event["detail"]["worker"] for event in building.events if event["kind"] == "finished"}
     assert finished == {worker.host.name for worker in cluster.workers}
+
+
+def test_a_worker_that_uploads_wrong_bytes_is_dropped(
+    cluster: Cluster, reference: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    project, digests = reference
+    store = project.with_name("store")
+    # The steps are played back: what they do is not the matter here.
+    cluster.work_for("poisoned", {0: replaying(store, poisoned=True), 1: replaying(store)})
+    bad, honest = cluster.workers
+    with ResultsWatch(cluster.objects, aside=True) as results:
+        building = cluster.build(matrix.copied(project, tmp_path / "project"))
+        assert building.wait(120) == 0, building.last()
+    assert building.releases() == digests
+    assert results.broken + results.lacking(matrix.step_keys(project)) == []
+    assert bad.process is not None and bad.process.wait(30) == IntegrityError.exit_status, bad.text()
+    assert honest.running, honest.text()
+    assert list((cluster.objects / "damaged").iterdir())
