@@ -36,6 +36,7 @@ class Building:
         self._heard, self._changed = heard, threading.Condition()
         command = [*TINSMITH, "build", MANIFEST, "--engine", "dask", *words, "--json", "--progress", "json"]
         self._out = folder / f"build-{time.monotonic_ns()}.json"
+        self._kept = self._out.with_suffix(".events")
         with self._out.open("wb") as out:
             self.process = host.start(command, env, cwd=folder, out=out, err=subprocess.PIPE)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -72,6 +73,17 @@ class Building:
         text = self._out.read_text()
         return releases(json.loads(text)) if text else {}
 
+    def training(self) -> set[str]:
+        """The workers that are training at the moment, as far as events say."""
+        at: dict[str, str] = {}
+        for event in list(self.events):
+            detail = event["detail"]
+            if event["kind"] == "started" and detail["step"] == "train":
+                at[detail["key"]] = detail["worker"]
+            elif event["kind"] in ("finished", "failed", "cached"):
+                at.pop(detail.get("key", ""), None)
+        return set(at.values())
+
     def last(self) -> str:
         """The end of what it said, for a person."""
         events = [event for event in self.events if event["kind"] not in ("progress", "log")][-12:]
@@ -80,8 +92,9 @@ class Building:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        with self.process.stderr as stream:
+        with self.process.stderr as stream, self._kept.open("wb") as kept:
             for line in stream:
+                kept.write(line)
                 event = None
                 if line.startswith(b"{"):
                     with suppress(ValueError):

@@ -17,15 +17,20 @@ LONGEST_SECONDS = 8.0
 
 
 class Harm:
-    """``once`` does one harm and mends it."""
+    """``once`` does one harm and mends it. Of the workers, half the time it strikes one that ``training`` names."""
 
-    def __init__(self, cluster: Cluster, chance: random.Random, say: Callable[[str], None]) -> None:
-        self._cluster, self._chance, self._say = cluster, chance, say
+    def __init__(
+        self, cluster: Cluster, chance: random.Random, training: Callable[[], set[str]], say: Callable[[str], None]
+    ) -> None:
+        self._cluster, self._chance, self._training, self._say = cluster, chance, training, say
 
     def once(self) -> str | None:
         """What was done, one of KILLS or CUTS; None if what it should have struck was down by itself."""
         kind = self._chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
         worker = self._chance.choice(self._cluster.workers)
+        if self._chance.random() < 0.5:
+            names = self._training()
+            worker = next((other for other in self._cluster.workers if other.host.name in names), worker)
         away = round(self._chance.uniform(0.3, LONGEST_SECONDS), 1)
         about = worker.host.name if kind in ("child", "supervisor", "host", CUTS[0]) else ""
         if kind == "child" and not worker.kill_child():

@@ -113,7 +113,7 @@ class Stress:
             self.work_for(name)
             with ResultsWatch(self.cluster.objects) as results:
                 building = self.start(name)
-                harm = Harm(self.cluster, self.chance, lambda text: self.say(f"  {text}"))
+                harm = Harm(self.cluster, self.chance, building.training, lambda text: self.say(f"  {text}"))
                 while building.running and (killed := sum(done[kind] for kind in KILLS)) < count:
                     time.sleep(self.chance.uniform(1, 12))
                     if building.running and (kind := harm.once()):
