@@ -44,6 +44,10 @@ def build(
                 # Another build may have finished it while this one waited for the claim.
                 found = store.lookup(step.key)
                 if found is None:
+                    if step.resumable:
+                        place = folder / "out" / CHECKPOINTS
+                        text = f"curves while it runs: tensorboard --logdir {place}"
+                        emit("message", {"step": step.name, "key": step.key, "text": text})
                     with failing(step, emit):
                         found = run_step(step, folder, code, sources, results, store, engine(), emit)
                     store.record(found)
@@ -89,8 +93,6 @@ def run_step(
     steps = _step_code(step, folder, code)
     nonce = secrets.token_hex(16)
     emit("started", {"step": step.name, "key": step.key, "engine": engine.name})
-    if step.resumable:
-        emit("message", {"text": f"curves while it runs: tensorboard --logdir {output / CHECKPOINTS}"})
     begun = time.monotonic()
     facts = engine.run(step, Workspace(inputs=inputs, output=output, steps=steps, nonce=nonce), emit)
     seconds = round(time.monotonic() - begun, 3)

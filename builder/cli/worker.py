@@ -52,6 +52,8 @@ def worker(
         raise UsageError(
             "no scheduler is named", help="--scheduler tcp://HOST:8786, or tinsmith.toml: [cluster] scheduler"
         )
+    if not scheduler.startswith(("tcp://", "tls://", "ws://", "wss://")):
+        raise UsageError(f"'{scheduler}' is no address of a scheduler", help="tcp://HOST:8786, or tls://")
     if store is None:
         raise UsageError("no store is named", help="--store s3://bucket/folder or file:///folder, or TINSMITH_STORE")
     supervise(

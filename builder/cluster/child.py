@@ -63,7 +63,7 @@ async def _work(scheduler: str, name: str, slots: int) -> int:
         context.say(f"worker {name}: {scheduler} does not take it: {error}")
         return _REFUSED
     context.say(f"worker {name}: at {scheduler}")
-    ending = asyncio.ensure_future(worker.finished())
+    ending = asyncio.ensure_future(_ended(worker))
     await asyncio.wait({ending, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stopping.done():
         await _leave(worker)
@@ -72,6 +72,10 @@ async def _work(scheduler: str, name: str, slots: int) -> int:
 
 async def _started(worker: Worker) -> None:
     await worker
+
+
+async def _ended(worker: Worker) -> None:
+    await worker.finished()  # type: ignore[no-untyped-call]
 
 
 async def _leave(worker: Worker) -> None:

@@ -197,4 +197,6 @@ class Filling:
     def _fail(self, outcome: Outcome) -> None:
         self._filled.failed[outcome.key] = outcome
         name = self._graph.steps[outcome.key].name
-        self._emit("failed", {"step": name, "key": outcome.key, "worker": outcome.worker, "code": outcome.code})
+        about = {"step": name, "key": outcome.key, "worker": outcome.worker, "code": outcome.code}
+        self._emit("error", {**about, "message": outcome.message, "help": outcome.help})
+        self._emit("failed", about)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from builder.cluster import context, machine
@@ -32,7 +33,7 @@ def dask_setup(worker: Worker) -> None:
     Dask itself would log the error and go on, with a worker that can do nothing.
     """
     try:
-        _set_up(worker, os.environ)
+        set_up(worker, os.environ)
     except TinsmithError as error:
         context.end(error)
     except OSError as error:
@@ -47,7 +48,8 @@ def dask_teardown(worker: Worker) -> None:
     context.interrupt()
 
 
-def _set_up(worker: Worker, environ: Mapping[str, str]) -> None:
+def set_up(worker: Worker, environ: Mapping[str, str]) -> None:
+    """As ``dask_setup``, with the settings in ``environ``; errors are raised."""
     from builder.engine.select import NAMES, choose
 
     kind = environ.get(ENGINE) or "auto"
@@ -69,6 +71,8 @@ def _set_up(worker: Worker, environ: Mapping[str, str]) -> None:
         toolchains=toolchains,
         extra=extra,
     )
+    with suppress(OSError):
+        store.sweep(())  # what steps of a killed worker left here
     context.install(context.Context(name, store, engine))
     state = worker.state
     # What the command line of a plain Dask worker declares stays.

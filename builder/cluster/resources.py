@@ -42,8 +42,8 @@ def offered(
 ) -> dict[str, float]:
     """All that a worker offers. ``toolchains``: the digest of the requirements of each, by name.
 
-    ``memory_mb`` is for all slots together: Dask subtracts what the running steps demand. ``extra`` is what the worker's
-    owner declares, and comes before what was found.
+    ``memory_mb`` is for all slots together: Dask subtracts what the running steps demand. ``extra`` is what the owner
+    of the worker declares, and comes before what was found.
     """
     found = {SLOTS: float(slots), MEMORY: float(int(memory_mb)), GPU: float(gpus)}
     found |= {toolchain(name, digest): AMPLE for name, digest in toolchains.items()}

@@ -65,12 +65,14 @@ class Round:
         self._pending = dict(zip(self._jobs, futures, strict=True))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with contextlib.suppress(Exception):  # of a scheduler that is gone
             if self._client.status == "running" and self._pending:
                 self._client.cancel(list(self._pending.values()), force=False)
-        self._pending.clear()
         self._relay()
+        if kind is not None:
+            self._watch.stop(self._pending.keys())
+        self._pending.clear()
 
     def outcomes(self) -> Iterator[list[Outcome]]:
         """Outcomes as they come, some at a time."""

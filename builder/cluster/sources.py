@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,7 @@ from builder.store.base import Store
 
 _TRANSFERS = 16
 """At once: most of the time of a small file is waiting for the store."""
+_UNUSED_SECONDS = 14 * 86400.0
 
 
 def is_published(digest: Digest, store: Store) -> bool:
@@ -65,7 +68,17 @@ def materialise(digest: Digest, store: Store, cache: Path) -> Path:
                 shutil.rmtree(old, ignore_errors=True)
             _fetch(digest, store, unfinished)
             unfinished.rename(folder)
+        os.utime(folder)
+        _sweep(folder.parent)
     return folder
+
+
+def _sweep(root: Path) -> None:
+    """Removes the folders that no step has read for long."""
+    for path in root.iterdir():
+        with contextlib.suppress(OSError):
+            if path.is_dir() and time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
+                shutil.rmtree(path)
 
 
 def _fetch(digest: Digest, store: Store, folder: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from builder.cluster.connection import patience
-from builder.cluster.resources import Resources, fits, unplaceable
+from builder.cluster.resources import MEMORY, SLOTS, Resources, fits, unplaceable
 from builder.digest import Digest
 from builder.engine.base import Emit
 from builder.plan.step import Step
@@ -59,6 +59,12 @@ class Watch:
         fresh = demands(offers) if stuck and offers else {}
         return any(fits(fresh[key], offer) for key in stuck if key in fresh for offer in offers)
 
+    def stop(self, pending: Collection[Digest]) -> None:
+        """Says of those of ``pending`` that run that they are given up."""
+        for key, (name, worker) in self._running.items():
+            if key in pending:
+                self._emit("failed", {"step": name, "key": key, "worker": worker, "code": "interrupted"})
+
     def look(self, pending: Collection[Digest]) -> dict[Digest, str]:
         """Asks the scheduler, and tells of what has changed. The steps of ``pending`` that no worker can take, for
         longer than anybody wants to wait, and why."""
@@ -80,7 +86,8 @@ class Watch:
         self._workers = {str(item["name"]): item.get("resources", {}) for item in info["workers"].values()}
         if len(self._workers) != self._told:
             self._told = len(self._workers)
-            self._emit("workers", {"workers": self._told})
+            total = {name: sum(offer.get(name, 0.0) for offer in self._workers.values()) for name in (SLOTS, MEMORY)}
+            self._emit("workers", {"workers": self._told, "offers": total})
 
     def _unplaced(self, pending: Collection[Digest]) -> dict[Digest, str]:
         now, fit = time.monotonic(), dict[tuple[tuple[str, float], ...], bool]()

@@ -58,12 +58,11 @@ class _Work:
     def outcome(self) -> Outcome:
         self._check()
         store = self._here.store
-        if looked_up(store, self._key) is not None:
-            return Outcome(self._key, "done", self._here.name)
+        # Another worker of this machine may be at it: then its result is there once the claim is free.
         with store.claimed(self._key) as folder:
-            # Another worker may have finished it while this one waited for the claim.
             if looked_up(store, self._key) is None:
                 return self._run(folder)
+            shutil.rmtree(folder)
         return Outcome(self._key, "done", self._here.name)
 
     def _check(self) -> None:
@@ -95,8 +94,9 @@ class _Work:
             return Outcome(self._key, "lost", self._here.name, keys=keys, blamed=blamed)
         run = {**result.run, "worker": self._here.name, "host": socket.gethostname()}
         store.record(replace(result, run=run))
-        with contextlib.suppress(TinsmithError):  # of a finished step they are of no use
-            store.drop_checkpoints(self._key)
+        if self._job.step.resumable:
+            with contextlib.suppress(TinsmithError):  # of a finished step they are of no use
+                store.drop_checkpoints(self._key)
         shutil.rmtree(folder)
         return Outcome(self._key, "done", self._here.name, seconds=time.monotonic() - begun)
 

@@ -22,7 +22,8 @@ SECTION = "tinsmith"
 @dataclass(frozen=True)
 class Settings:
     """``branches``: those that are built. ``store``: a folder, or the URL of a shared store. ``push``: host/prefix that
-    releases go to, if anywhere. ``key``: file of the private key that signs. ``toml``: a tinsmith.toml for the builds. ``paths``: manifests and folders of them."""
+    releases go to, if anywhere. ``key``: file of the private key that signs. ``toml``: a tinsmith.toml for the builds.
+    ``paths``: manifests and folders of them."""
 
     branches: tuple[str, ...]
     store: str | Path

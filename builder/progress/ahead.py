@@ -25,7 +25,7 @@ def seconds_left(rows: Mapping[str, Row], now: float, places: int) -> Left | Non
     if not ahead or places < 1:
         return None
     known = {key: seconds for key, seconds in ahead.items() if seconds is not None}
-    if len(known) == len(ahead):
+    if len(known) == len(ahead) and any(rows[key].cost is not None for key in ahead):
         return Left(makespan(rows, known, places), training_only=False)
     training = training_left(rows, now, places)
     return None if training is None else Left(training, training_only=True)
@@ -33,41 +33,48 @@ def seconds_left(rows: Mapping[str, Row], now: float, places: int) -> Left | Non
 
 def training_left(rows: Mapping[str, Row], now: float, places: int) -> float | None:
     """The same of trainings alone, as if all else took no time."""
-    ahead = {key: seconds for key, seconds in _ahead(rows, now).items() if rows[key].training}
+    ahead = {key: seconds if rows[key].training else 0.0 for key, seconds in _ahead(rows, now).items()}
     known = {key: seconds for key, seconds in ahead.items() if seconds is not None}
-    if not known or len(known) < len(ahead) or places < 1:
+    if len(known) < len(ahead) or places < 1 or not any(rows[key].training for key in ahead):
         return None
     return makespan(rows, known, places)
 
 
 def makespan(rows: Mapping[str, Row], seconds: Mapping[str, float], places: int) -> float:
-    """The larger of the longest path through ``rows`` and their work shared evenly among ``places``.
+    """The larger of the longest path through the steps of ``seconds`` and their work shared evenly among ``places``.
 
-    ``seconds`` has those that are ahead, by key; no order of them can take less than that. ``rows`` come after those
-    that they need.
+    No order of them takes less. Each comes after those that it needs.
     """
     ends: dict[str, float] = {}
-    for key, row in rows.items():
-        ends[key] = seconds.get(key, 0.0) + max((ends.get(need, 0.0) for need in row.needs), default=0.0)
+    for key, own in seconds.items():
+        begin = 0.0
+        for need in rows[key].needs:
+            begin = max(begin, ends.get(need, 0.0))
+        ends[key] = begin + own
     return max(max(ends.values(), default=0.0), sum(seconds.values()) / places)
+
+
+def weigh(rows: Mapping[str, Row]) -> None:
+    """Sets ``behind`` of each of ``rows``, each of which comes after those that it needs."""
+    for row in rows.values():
+        row.behind = 0.0
+    for row in reversed(list(rows.values())):
+        row.behind += row.expected or 0.0
+        for need in row.needs:
+            if need in rows:
+                rows[need].behind = max(rows[need].behind, row.behind)
 
 
 def coming(rows: Mapping[str, Row]) -> list[Row]:
     """Those that wait: first what lacks nothing, of it first what most is behind; else as in the plan."""
-    behind: dict[str, float] = {}
-    for key, row in reversed(list(rows.items())):
-        behind[key] = behind.get(key, 0.0) + (row.expected or 0.0)
-        for need in row.needs:
-            behind[need] = max(behind.get(need, 0.0), behind[key])
-    waiting = [(key, row) for key, row in rows.items() if row.status == "waiting"]
-
-    def lacks(row: Row) -> bool:
-        return any(rows[need].status not in ("done", "cached") for need in row.needs if need in rows)
-
-    ready = [(key, row) for key, row in waiting if not lacks(row)]
-    at_once = {key for key, _ in ready}
-    ready.sort(key=lambda pair: (-pair[1].lost, -behind[pair[0]]))
-    return [row for _, row in ready] + [row for key, row in waiting if key not in at_once]
+    ended = {key for key, row in rows.items() if row.status in ("done", "cached")}
+    ready: list[Row] = []
+    later: list[Row] = []
+    for row in rows.values():
+        if row.status == "waiting":
+            (ready if ended.issuperset(row.needs) else later).append(row)
+    ready.sort(key=lambda row: (-row.lost, -row.behind))
+    return ready + later
 
 
 def blocked(rows: Mapping[str, Row]) -> set[str]:
@@ -101,6 +108,8 @@ def _kind(row: Row) -> str:
 
 
 def _left_of(row: Row, pace: float, now: float) -> float | None:
+    if row.status == "waiting":
+        return None if (expected := row.expected) is None else expected * pace * row.share
     # What a training says is of all of it, what another step says of its stage at hand.
     seconds = row.eta(now) if row.training and row.status == "running" else None
     if seconds is None and row.expected is not None:

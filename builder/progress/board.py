@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from builder.progress.ahead import Left, blocked, seconds_left, training_left
+from builder.progress.ahead import Left, blocked, seconds_left, training_left, weigh
 from builder.progress.events import Event
 from builder.progress.figures import figures, number, word
 from builder.progress.row import Row, Status
@@ -99,6 +99,7 @@ class Board:
             row.predicted, row.cost = number(step["predicted_seconds"]), number(step.get("seconds"))
             row.needs = tuple(step.get("needs", ()))
             self._users.setdefault(key, []).extend(step["variants"])
+        weigh(self.rows)
         variants = list(dict.fromkeys(name for _, names in self._plans for name in names))
         if len(variants) > 1:
             start = _shared_start(variants)
@@ -108,7 +109,7 @@ class Board:
                 self.rows[key].label = self.rows[key].label or _label(users, len(variants), start)
 
     def _workers(self, detail: Mapping[str, Any]) -> None:
-        self.workers = int(number(detail.get("workers")) or 0)
+        self.workers = max(0, int(number(detail.get("workers")) or 0))
         offers = detail.get("offers")
         slots = number(offers.get("slots")) if isinstance(offers, Mapping) else None
         self.slots = max(1, self.workers if slots is None else int(slots))

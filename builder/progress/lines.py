@@ -114,9 +114,10 @@ def _said(row: Row, sizes: Columns, room: int, now: float, glyphs: Glyphs) -> st
             text = f"done in {duration(row.seconds)}"
             return text if len(text) <= room else "done"
         case "running":
-            found = zip(_cells(row, now, glyphs), sizes.figures, strict=True)
-            text = GAP.join(cell.ljust(size) for cell, size in found if size).rstrip()
-            return text or _short(duration(row.elapsed(now)), room, glyphs)
+            cells = [(cell, size) for cell, size in zip(_cells(row, now, glyphs), sizes.figures, strict=True) if size]
+            if sum(cell != "" for cell, _ in cells) <= 1:  # no figures: far from the name it would be by itself
+                return next((cell for cell, _ in cells if cell), _short(duration(row.elapsed(now)), room, glyphs))
+            return GAP.join(cell.ljust(size) for cell, size in cells).rstrip()
         case _:
             parts = [(0, f"{row.status} after {duration(row.seconds)}")]
             if row.figures.total:

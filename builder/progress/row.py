@@ -25,7 +25,8 @@ class Row:
 
     ``cost`` is what past runs let expect, ``predicted`` what the manifest does, in seconds. ``worker`` is empty where
     the build is of one machine. ``lost`` counts the workers that it was lost with, ``lost_with`` is the last of them,
-    and ``share`` what was left to do by then.
+    and ``share`` what was left to do by then. ``behind``: expected seconds from its begin to the end of the longest
+    path of steps that need each other.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Row:
     lost: int = 0
     lost_with: str = ""
     share: float = 1.0
+    behind: float = 0.0
 
     @property
     def at_work(self) -> bool:

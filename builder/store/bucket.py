@@ -16,9 +16,7 @@ from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
     InvalidPathError,
-    PermissionDeniedError,
     PreconditionError,
-    UnauthenticatedError,
 )
 from obstore.store import LocalStore
 
@@ -213,8 +211,6 @@ class Bucket:
 
     @staticmethod
     def _is_final(error: BaseError) -> bool:
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-            return True
         text = str(error)
         return any(sign in text for sign in _FINAL) or bool(re.search(r"status code: 4(?!0[89]|29)", text))
 
@@ -223,14 +219,16 @@ class Bucket:
         for sign, (meaning, way_out) in _FINAL.items():
             if sign in text:
                 return StoreUnreachable(f"the store {self.address} {meaning}", help=way_out)
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        if re.search(r"status code: 40[13]", text):
             return StoreUnreachable(
                 f"the store {self.address} refuses you: {_reason(error)}",
                 help="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY have to be those of somebody who may list, read, "
                 "write and delete there",
             )
         if isinstance(error, BaseError) and self._is_final(error):
-            return StoreUnreachable(f"the store {self.address} refuses: {_reason(error)}")
+            return StoreUnreachable(
+                f"the store {self.address} refuses: {_reason(error)}", help="is it an S3 server, and of a newer kind?"
+            )
         return StoreUnreachable(
             f"the store {self.address} was away for {self._patience:g} s: {_reason(error)}",
             help="is it up, and reachable from this machine? What is done is kept: run the same command again "

@@ -159,11 +159,15 @@ class DiskStore:
 
     def recent(self, most: int) -> list[StepResult]:
         """See ``Store.recent``; damaged ones are passed over."""
-        paths = sorted(self._results.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        written = []
+        for path in self._results.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if (key := documents.key_named(path.name)) is not None:
+                    written.append((path.stat().st_mtime, key))
         found = []
-        for path in paths[:most]:
+        for _, key in sorted(written, reverse=True)[:most]:
             with contextlib.suppress(OSError, ValueError):
-                found.append(documents.unpacked(path.read_bytes()))
+                found.append(documents.unpacked(self._result(key).read_bytes(), key))
         return [result for result in found if result is not None]
 
     def claimed(self, key: Digest) -> AbstractContextManager[Path]:

@@ -6,12 +6,18 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
-from builder.digest import Digest, canonical_json, digest_json, parse_digest
+from builder.digest import Digest, canonical_json, digest_json, is_digest, parse_digest
 from builder.errors import IntegrityError
 from builder.store.base import Artifact, StepResult
 
 MOST_BYTES = 16 << 20
 """Of a document; no step leaves so many files that it has more."""
+
+
+def key_named(name: str) -> Digest | None:
+    """Of which step the document called ``name`` is the result; None for what is no result's name."""
+    digest = f"sha256:{name.removesuffix('.json')}"
+    return Digest(digest) if name.endswith(".json") and is_digest(digest) else None
 
 
 def packed(result: StepResult) -> bytes:
@@ -24,9 +30,8 @@ def packed(result: StepResult) -> bytes:
     return canonical_json({**document, "digest": digest_json(document)})
 
 
-def unpacked(data: bytes, key: Digest | None = None) -> StepResult | None:
-    """The result in ``data``, which is that of ``key`` if one is given. None for a document of an older tinsmith,
-    ValueError with what is wrong with any other."""
+def unpacked(data: bytes, key: Digest) -> StepResult | None:
+    """The result of ``key`` in ``data``, or None for a document of an older tinsmith. ValueError with what is wrong."""
     try:
         document = json.loads(data)
         digest = document.pop("digest", None)
@@ -40,7 +45,7 @@ def unpacked(data: bytes, key: Digest | None = None) -> StepResult | None:
         raise ValueError("it is nested too deeply") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it has another form ({error})") from error
-    if key is not None and result.key != key:
+    if result.key != key:
         raise ValueError(f"it is the result of {result.key}")
     return result
 

@@ -13,15 +13,16 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from builder.digest import Digest, canonical_json, digest_bytes, digest_file, hex_of, is_digest
+from builder.digest import Digest, canonical_json, digest_bytes, digest_file, hex_of
 from builder.errors import IntegrityError, StepFailed, StoreUnreachable
 from builder.store import checkpoints, documents
 from builder.store.base import Artifact, StepResult
-from builder.store.bucket import PART, Bucket, Listed, TooLarge
+from builder.store.bucket import PART, Bucket, TooLarge
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Opened
@@ -174,26 +175,23 @@ class ObjectStore:
 
     def recent(self, most: int) -> list[StepResult]:
         """See ``Store.recent``; damaged ones are passed over."""
-        newest = sorted(self._listed_results(), key=lambda item: item.written, reverse=True)[:most]
-        return [result for result in self._pool.map(self._readable, newest) if result is not None]
+        newest = sorted(((written, key) for key, written in self._listed().items()), reverse=True)[:most]
+        return [result for result in self._pool.map(self._readable, (key for _, key in newest)) if result is not None]
 
-    def _readable(self, item: Listed) -> StepResult | None:
+    def _readable(self, key: Digest) -> StepResult | None:
         try:
-            found = self._bucket.get(item.name, documents.MOST_BYTES)
-            return documents.unpacked(found.data) if found is not None else None
+            found = self._bucket.get(_result(key), documents.MOST_BYTES)
+            return documents.unpacked(found.data, key) if found is not None else None
         except ValueError:
             return None
 
     def recorded(self) -> frozenset[Digest]:
-        return frozenset(
-            Digest("sha256:" + item.name[len("results/") : -len(".json")]) for item in self._listed_results()
-        )
+        return frozenset(self._listed())
 
-    def _listed_results(self) -> Iterator[Listed]:
-        for item in self._bucket.listed("results"):
-            name = item.name.removeprefix("results/")
-            if name.endswith(".json") and is_digest("sha256:" + name.removesuffix(".json")):
-                yield item
+    def _listed(self) -> dict[Digest, datetime]:
+        """When each result was written, by key."""
+        listed = ((item.name.removeprefix("results/"), item.written) for item in self._bucket.listed("results"))
+        return {key: written for name, written in listed if (key := documents.key_named(name)) is not None}
 
     def disown(self, key: Digest) -> None:
         with suppress(ValueError):

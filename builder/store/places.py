@@ -58,10 +58,10 @@ def remote_store(url: str, patience: float) -> ObjectStore:
     """The shared store at ``url`` itself, unread. UsageError as for ``open_shared``."""
     try:
         parts = urlsplit(url)
-        plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+        plain = not (parts.query or parts.fragment or "@" in parts.netloc) and unquote(parts.path).isprintable()
     except ValueError:
         raise _no_store(url) from None
-    if not plain or not url.isprintable():
+    if not plain or not url.isprintable():  # urlsplit drops what is not
         raise _no_store(url)
     try:
         import obstore  # noqa: F401
@@ -70,7 +70,7 @@ def remote_store(url: str, patience: float) -> ObjectStore:
             f"a shared store takes packages that are not installed ({error})", help="install tinsmith[cluster]"
         ) from error
     if parts.scheme == "s3":
-        return _s3(url, parts.netloc, parts.path.strip("/"), patience)
+        return _s3(url, parts.netloc, parts.path.removeprefix("/").removesuffix("/"), patience)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.strip("/"):
         return _folder(Path(unquote(parts.path)), patience)
     raise _no_store(url)

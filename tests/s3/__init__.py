@@ -5,6 +5,7 @@ moto cannot share the environment of the tests: botocore asks for an older pytho
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -29,10 +30,11 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "an-id", "AWS_SECRET_ACCESS_KEY": "a-secret"
 
 
 class Server:
-    """A process of ``moto_server``, whose buckets are gone with it."""
+    """A process of ``moto_server``, whose buckets are gone with it. ``strict``: it lets in nobody, once it has one."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int | None = None) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int | None = None, *, strict: bool = False) -> None:
         self.host = host
+        self._environ = {**os.environ, **({"INITIAL_NO_AUTH_ACTION_COUNT": "1"} if strict else {})}
         self.port = port or free_port(host)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +50,9 @@ class Server:
     def start(self, bucket: str = BUCKET) -> None:
         """Returns once it answers and has ``bucket``."""
         command = [str(_programs() / "moto_server"), "-H", self.host, "-p", str(self.port)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command, env=self._environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -87,9 +91,9 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
+def server(*, strict: bool = False) -> Iterator[Server]:
     """A running server with one bucket."""
-    started = Server()
+    started = Server(strict=strict)
     started.start()
     try:
         yield started

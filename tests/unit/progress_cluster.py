@@ -36,9 +36,9 @@ def matrix(variants: list[str] = VARIANTS, name: str = "shapes", **more: Any) ->
 def _step(
     name: str, key: str, variants: list[str], needs: list[str], seconds: float | None, **more: Any
 ) -> dict[str, Any]:
-    training = name == "train"
+    training, predicted = name == "train", 100 if name == "train" else None
     return {"name": name, "key": key, "toolchain": "tf1.15", "cached": False, "training": training, "needs": needs,
-            "predicted_seconds": 100 if training else None, "seconds": seconds, "variants": variants, **more}  # fmt: skip
+            "predicted_seconds": predicted, "seconds": seconds, "variants": variants, **more}  # fmt: skip
 
 
 class Cluster:
@@ -76,10 +76,11 @@ class Cluster:
         elif self.seconds == 1:
             self._told(list(WORKERS))
         elif self.seconds == LOST_AT:
-            key = self._busy.pop(WORKERS[2])
-            self._left[key] = min(self._whole[key], self._left[key] + 10)
+            key = self._busy.pop(WORKERS[2], None)
             self._told([name for name in WORKERS if name != WORKERS[2]])
-            self._tell("lost", key, WORKERS[2], text="rack-3 was not heard of for 30s")
+            if key is not None:
+                self._left[key] = min(self._whole[key], self._left[key] + 10)
+                self._tell("lost", key, WORKERS[2], text="rack-3 was not heard of for 30s")
         elif self.seconds == BACK_AT:
             self._told(list(WORKERS))
         for worker in self._workers:
@@ -98,9 +99,9 @@ class Cluster:
         self.story.tell(kind, {"key": key, name: self._steps[key]["name"], "worker": worker, **more})
 
     def _take(self, worker: str) -> None:
+        taken = self._ended | self._never | set(self._busy.values())
         for key, step in self._steps.items():
-            free = key not in self._ended | self._never | set(self._busy.values())
-            if free and all(need in self._ended for need in step["needs"]):
+            if key not in taken and self._ended.issuperset(step["needs"]):
                 self._busy[worker] = key
                 self._tell("preparing", key, worker, toolchain="tf1.15")
                 self._tell("started", key, worker, engine="docker")

@@ -16,7 +16,7 @@ from builder.plan.announced import announced
 from builder.plan.code import read_step_code
 from builder.plan.make import make_plan
 from builder.plan.merge import merged
-from builder.plan.step import Plan
+from builder.plan.step import Plan, Step
 from builder.predict.manifest import predicted
 from builder.release.figures import Figures
 from builder.release.select import Candidate, judge, released
@@ -183,7 +183,13 @@ def test_what_is_announced_has_every_step_once_with_its_variants_and_predicts_on
         asked.append(key)
         return key == trained
 
-    said = announced(of.name, of.version, list(zip(of.manifests, them, strict=True)), cached=cached)
+    def seconds(step: Step) -> float | None:
+        timed.append(step.key)
+        return 7.5 if step.name == "export" else None
+
+    timed: list[str] = []
+    both = list(zip(of.manifests, them, strict=True))
+    said = announced(of.name, of.version, both, cached=cached, seconds=seconds)
     assert said["variants"] == [plan.name for plan in them]
     assert [step["key"] for step in said["steps"]] == [step.key for step, _ in merged(them)] == asked
     assert [len(step["variants"]) for step in said["steps"]] == [users for _, users in merged(them)]
@@ -193,3 +199,12 @@ def test_what_is_announced_has_every_step_once_with_its_variants_and_predicts_on
     waits = next(manifest for manifest, plan in zip(of.manifests, them, strict=True) if plan.name in other["variants"])
     assert (other["cached"], other["predicted_seconds"]) == (False, predicted(waits)["training_seconds"])
     assert {step["predicted_seconds"] for step in said["steps"] if step["name"] != "train"} == {None}
+    assert {step["seconds"] for step in said["steps"] if step["name"] == "export"} == {7.5}
+    assert {step["seconds"] for step in said["steps"] if step["name"] != "export"} == {None}
+    assert timed == [key for key in asked if key != trained]  # of what is there already nobody wants to know
+    seen: set[str] = set()
+    for step in said["steps"]:
+        assert seen.issuperset(step["needs"])  # each comes after what it needs
+        seen.add(step["key"])
+    assert said["steps"][0]["needs"] == [] and said["steps"][0]["key"] in one["needs"]
+    assert {step["seconds"] for step in announced(of.name, of.version, both, cached=cached)["steps"]} == {None}

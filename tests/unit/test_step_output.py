@@ -33,7 +33,10 @@ def test_nothing_of_it_is_a_command_to_the_terminal() -> None:
 def test_a_step_cannot_speak_for_the_build() -> None:
     _, seen = said({"event": "finished", "step": "train", "seconds": 1}, RECORD_SEPARATOR + b"[" * 100_000)
     assert [kind for kind, _ in seen] == ["log", "log"]
-    _, seen = said({"event": "message", "step": "package", "text": "x"}, {"event": "progress", "step": 3})
+    _, seen = said({"event": "lost", "key": "k"}, {"event": "workers", "workers": 0})
+    assert [kind for kind, _ in seen] == ["log", "log"]
+    whose = {"step": "package", "key": "sha256:1", "worker": "rack-1"}
+    _, seen = said({"event": "message", **whose, "text": "x"}, {"event": "progress", **whose, "step": 3})
     assert list(seen) == [("message", {"text": "x"}), ("progress", {"step": 3})]
 
 

@@ -1,0 +1,1 @@
+"""What every store promises, and what each has of its own."""
