@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -59,9 +60,14 @@ class Cluster:
         return self.store.objects / BUCKET / self.prefix
 
     def work_for(self, prefix: str, special: Mapping[int, Mapping[str, str]] | None = None) -> None:
-        """Workers for the store ``prefix``; ``special``: further variables of some, by number."""
+        """Workers for the store ``prefix``; ``special``: further variables of some, by number.
+
+        Nobody has blobs from before, so all that is read comes out of the store.
+        """
         for host in self.hosts:
             host.kill()
+        for host in (*self.hosts, self.rack.head):
+            shutil.rmtree(host.folder / "cache" / "store", ignore_errors=True)
         self.prefix = prefix
         self.workers = [
             Worker(host, self.scheduler.url, self.url, {**self.environment, **(special or {}).get(number, {})})
