@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder import checkpoints
 from builder.cost.work import work
 from builder.engine.base import Emit, Engine, Workspace
 from builder.errors import StepFailed, TinsmithError
@@ -48,9 +49,10 @@ def build(
                         place = folder / "out" / CHECKPOINTS
                         text = f"curves while it runs: tensorboard --logdir {place}"
                         emit("message", {"step": step.name, "key": step.key, "text": text})
-                    with failing(step, emit):
+                    with failing(step, emit), checkpoints.kept(step, folder, store, emit):
                         found = run_step(step, folder, code, sources, results, store, engine(), emit)
                     store.record(found)
+                    checkpoints.drop(step, store)
                     shutil.rmtree(folder)
                     emit("finished", {"step": step.name, "key": step.key, "seconds": found.run["seconds"]})
         else:

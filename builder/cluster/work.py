@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from builder.build import run_step
+from builder.checkpoints import drop, kept
 from builder.cluster import context
-from builder.cluster.checkpoints import shared
 from builder.cluster.events import Sender
 from builder.cluster.job import Job, Outcome, looked_up, read_code, this_version
 from builder.cluster.sources import materialise
@@ -22,7 +21,6 @@ from builder.engine.base import Emit
 from builder.errors import IntegrityError, NoEngine, StoreUnreachable, TinsmithError
 from builder.settings import cache_folder
 from builder.store.base import StepResult
-from builder.store.workspaces import CHECKPOINTS
 
 
 def work(job: Job, *before: Outcome) -> Outcome:
@@ -94,9 +92,7 @@ class _Work:
             return Outcome(self._key, "lost", self._here.name, keys=keys, blamed=blamed)
         run = {**result.run, "worker": self._here.name, "host": socket.gethostname()}
         store.record(replace(result, run=run))
-        if self._job.step.resumable:
-            with contextlib.suppress(TinsmithError):  # of a finished step they are of no use
-                store.drop_checkpoints(self._key)
+        drop(self._job.step, store)
         shutil.rmtree(folder)
         return Outcome(self._key, "done", self._here.name, seconds=time.monotonic() - begun)
 
@@ -107,16 +103,8 @@ class _Work:
         def sources(digest: str) -> Path:
             return materialise(Digest(digest), store, cache_folder())
 
-        with self._kept(folder):
+        with kept(step, folder, store, self._emit):
             return run_step(step, folder, code, sources, found, store, self._here.engine(), self._emit)
-
-    @contextlib.contextmanager
-    def _kept(self, folder: Path) -> Iterator[None]:
-        if not self._job.step.resumable:
-            yield
-            return
-        with shared(self._key, folder / "out" / CHECKPOINTS, self._here.store, self._emit):
-            yield
 
 
 def _connection() -> tuple[Callable[[str, Any], None], Callable[[], bool]]:

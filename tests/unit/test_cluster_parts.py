@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builder.cluster.checkpoints import shared
+from builder.checkpoints import drop, kept
 from builder.cluster.events import Sender
 from builder.cluster.graph import graph_of
 from builder.cluster.job import publish_code, read_code
@@ -17,6 +18,7 @@ from builder.digest import Digest, canonical_json, digest_bytes, digest_json
 from builder.errors import IntegrityError, Interrupted, StoreUnreachable
 from builder.lock.content import dataset_digest
 from builder.plan.step import Plan, Step, StepInput
+from builder.store.cached import CachedStore
 from builder.store.disk import DiskStore
 from tests.fakes import Events
 from tests.unit.test_build import CODE, NONE, TOOLCHAIN
@@ -31,6 +33,7 @@ def plan(name: str, *steps: Step) -> Plan:
     return Plan(name, "1.0.0", steps, steps[-1].name, NONE)
 
 
+TRAINING = Step("train", "train", TOOLCHAIN, {}, (), (), digest_json("training"), resumable=True)
 WIDE = plan("wide", step("ingest"), step("train", "ingest"), step("export", "train"))
 SLIM = plan("slim", step("ingest"), step("train", "ingest", key="slim"), step("export", "train", key="slim export"))
 
@@ -132,37 +135,58 @@ def test_a_step_that_nobody_waits_for_is_ended() -> None:
 class _Remote:
     """What a shared store keeps of trainings, in memory."""
 
-    def __init__(self, **kept: bytes) -> None:
-        self.kept, self.down = kept, False
+    def __init__(self, **saved: bytes) -> None:
+        self.saved, self.down = saved, False
 
     def save_checkpoint(self, key: Digest, path: Path) -> None:
         if self.down:
             raise StoreUnreachable("no answer")
-        self.kept[path.stem] = path.read_bytes()
+        self.saved[path.stem] = path.read_bytes()
 
     def restore_checkpoints(self, key: Digest, folder: Path) -> int:
-        for name, data in self.kept.items():
+        for name, data in self.saved.items():
             (folder / f"{name}.checkpoint").write_bytes(data)
-        return len(self.kept)
+        return len(self.saved)
+
+    def drop_checkpoints(self, key: Digest) -> None:
+        self.saved.clear()
+
+
+def before_the_shared(remote: _Remote, folder: Path) -> CachedStore:
+    return CachedStore(remote, DiskStore(folder / "store"), 1 << 20)  # type: ignore[arg-type]
 
 
 def test_checkpoints_come_from_the_store_and_new_ones_go_there(tmp_path: Path) -> None:
     remote, events = _Remote(first=b"1"), Events()
-    with shared(NONE, tmp_path / "c", remote, events):  # type: ignore[arg-type]
-        assert (tmp_path / "c" / "first.checkpoint").read_bytes() == b"1"
-        (tmp_path / "c" / "first.checkpoint").unlink()
-        (tmp_path / "c" / "second.checkpoint").write_bytes(b"2")
-        (tmp_path / "c" / "unfinished.tmp").write_bytes(b"3")
-    assert remote.kept == {"first": b"1", "second": b"2"}
-    assert events.of("message") == [{"text": "1 checkpoint(s) from the store"}]
+    store, folder = before_the_shared(remote, tmp_path), tmp_path / "out" / "checkpoints"
+    with kept(TRAINING, tmp_path, store, events):
+        assert (folder / "first.checkpoint").read_bytes() == b"1"
+        (folder / "first.checkpoint").unlink()
+        (folder / "second.checkpoint").write_bytes(b"2")
+        (folder / "unfinished.tmp").write_bytes(b"3")
+    assert remote.saved == {"first": b"1", "second": b"2"}
+    assert [item["text"] for item in events.of("message")] == ["1 checkpoint(s) from the store"]
+    drop(TRAINING, store)
+    assert not remote.saved
 
 
 def test_a_store_that_is_down_ends_no_training(tmp_path: Path) -> None:
     remote, events = _Remote(), Events()
     remote.down = True
-    with shared(NONE, tmp_path / "c", remote, events):  # type: ignore[arg-type]
-        (tmp_path / "c" / "second.checkpoint").write_bytes(b"2")
+    with kept(TRAINING, tmp_path, before_the_shared(remote, tmp_path), events):
+        (tmp_path / "out" / "checkpoints" / "second.checkpoint").write_bytes(b"2")
     assert "second.checkpoint is not in the store yet: no answer" in [item["text"] for item in events.of("message")]
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_nothing_is_kept_apart_where_there_is_no_need(tmp_path: Path, resumable: bool) -> None:
+    remote = _Remote(first=b"1")
+    store = DiskStore(tmp_path / "own") if resumable else before_the_shared(remote, tmp_path)
+    step = dataclasses.replace(TRAINING, resumable=resumable)
+    with kept(step, tmp_path, store, Events()):
+        assert not (tmp_path / "out").exists()
+    drop(step, store)
+    assert remote.saved
 
 
 def test_jobs_of_two_users_are_equal() -> None:

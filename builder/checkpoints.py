@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.digest import Digest
 from builder.engine.base import Emit
 from builder.errors import TinsmithError
-from builder.store.base import SharedStore
+from builder.plan.step import Step
+from builder.store.base import BuildStore, SharedStore
+from builder.store.cached import CachedStore
+from builder.store.workspaces import CHECKPOINTS
 
 _POLL_SECONDS = 0.5
 
 
 @contextmanager
-def shared(key: Digest, folder: Path, store: SharedStore, emit: Emit) -> Iterator[None]:
-    """Puts what ``store`` keeps of the unfinished step ``key`` into ``folder``, and while the block runs keeps there
-    whatever checkpoints are written."""
+def kept(step: Step, scratch: Path, store: BuildStore, emit: Emit) -> Iterator[None]:
+    """While ``step`` runs in the folder ``scratch``, keeps its checkpoints in ``store``, if other machines use that;
+    before, fetches those that are there. Of a step that cannot go on from checkpoints, nothing."""
+    if not step.resumable or not isinstance(store, CachedStore):
+        yield
+        return
+    folder = scratch / "out" / CHECKPOINTS
     folder.mkdir(parents=True, exist_ok=True)
-    if count := store.restore_checkpoints(key, folder):
-        emit("message", {"text": f"{count} checkpoint(s) from the store"})
-    keeper = _Keeper(key, folder, store, emit)
+    if count := store.restore_checkpoints(step.key, folder):
+        emit("message", {"step": step.name, "text": f"{count} checkpoint(s) from the store"})
+    keeper = _Keeper(step.key, folder, store, emit)
     keeper.start()
     try:
         yield
     finally:
         keeper.stop()
+
+
+def drop(step: Step, store: BuildStore) -> None:
+    """Removes what ``kept`` has left of ``step``, which is finished. If that fails it only takes room."""
+    if step.resumable and isinstance(store, CachedStore):
+        with suppress(TinsmithError):
+            store.drop_checkpoints(step.key)
 
 
 class _Keeper(threading.Thread):
