@@ -1,6 +1,6 @@
 """``python -m tests.bench.cluster_overhead``: 1,000 steps that do nothing on a Dask cluster, beside Dask alone.
 
-Both run on the same scheduler and four worker processes, in turn. Dask alone is ``client.map`` of the same function, and
+Both run on the same scheduler and four worker processes in turn. Dask alone is ``client.map`` of the same function and
 ``gather``; tinsmith's steps go the whole way: submitted with priorities and resources, looked up, given a scratch
 folder and their code, run, their outputs hashed and published in a shared folder, results recorded and hashed again.
 """
