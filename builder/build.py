@@ -91,15 +91,24 @@ def run_step(
     engine.prepare(step.toolchain, emit)
     output = _fresh_output(folder, step)
     resumed = any((output / CHECKPOINTS).glob("*.checkpoint"))
+    begun = time.monotonic()
     inputs = _inputs(step, folder, sources, results, store)
     steps = _step_code(step, folder, code)
     nonce = secrets.token_hex(16)
     emit("started", {"step": step.name, "key": step.key, "engine": engine.name})
-    begun = time.monotonic()
+    started = time.monotonic()
     facts = engine.run(step, Workspace(inputs=inputs, output=output, steps=steps, nonce=nonce), emit)
-    seconds = round(time.monotonic() - begun, 3)
+    ended = time.monotonic()
     artifacts = _take(step, output, nonce, store)
-    run = {"engine": engine.name, "isolation": engine.isolation, "seconds": seconds, "work": work(step), **facts}
+    run = {
+        "engine": engine.name,
+        "isolation": engine.isolation,
+        "seconds": round(ended - started, 3),
+        # In which inputs came out of the store and outputs went into it.
+        "moving_seconds": round(time.monotonic() - ended + started - begun, 3),
+        "work": work(step),
+        **facts,
+    }
     if resumed:
         run["resumed"] = True  # ``seconds`` are those of the rest alone
     return StepResult(step.key, step.name, artifacts, run)

@@ -12,8 +12,8 @@ from builder.digest import Digest
 from builder.errors import UsageError
 from builder.plan.summary import PlanLine, StepLine
 
-AROUND_SECONDS = 0.5
-"""Of each step: it is handed out, its inputs come from the store, and its outputs are hashed and go into it."""
+HANDOUT_SECONDS = 0.2
+"""Of each step: the scheduler hands it out, the worker looks it up, and records its result."""
 
 _AS_GOOD = 1.02
 """Times the makespan on any number of workers: nobody would notice."""
@@ -107,5 +107,5 @@ def _task(plan: PlanLine, step: StepLine, to_run: Mapping[Digest, object], costs
                 f"has {whole:,.0f}",
                 help=f"memory={memory:.0f}, or more",
             )
-    seconds = costs.seconds(step.name, step.work) + AROUND_SECONDS
+    seconds = HANDOUT_SECONDS + costs.moving_seconds(step.name) + costs.seconds(step.name, step.work)
     return Task(seconds, tuple(key for key in keys.values() if key in to_run), memory)

@@ -64,6 +64,7 @@ USUAL: Mapping[str, Line] = {
 }
 """On two cores, for a few hundred pictures."""
 _OTHER = Line(10.0, 0.0)
+_USUAL_MOVING = 0.3
 
 
 class _Run(NamedTuple):
@@ -76,7 +77,9 @@ class _Run(NamedTuple):
 class CostModel:
     """Made by ``learnt``. ``runs``: how many past runs its seconds come from."""
 
-    def __init__(self, runs: Mapping[str, list[_Run]], memory: Mapping[str, list[_Run]]) -> None:
+    def __init__(
+        self, runs: Mapping[str, list[_Run]], memory: Mapping[str, list[_Run]], moving: Mapping[str, list[float]]
+    ) -> None:
         self.runs = sum(map(len, runs.values()))
         self._lines: dict[str, Line] = {}
         self._unsized: dict[str, float] = {}
@@ -87,6 +90,7 @@ class CostModel:
             alike = [run for run in found if run.work == UNKNOWN] or sized
             self._unsized[name] = statistics.median(run.used for run in alike)
         self._memory = memory
+        self._moving = {name: statistics.median(found) for name, found in moving.items()}
 
     @classmethod
     def learnt(cls, results: Iterable[StepResult]) -> CostModel:
@@ -97,16 +101,19 @@ class CostModel:
         """
         runs: dict[str, list[_Run]] = {}
         memory: dict[str, list[_Run]] = {}
+        moving: dict[str, list[float]] = {}
         for result in results:
             work = _number(result.run, "work")
             if work is None:
                 continue
             if (most := _number(result.run, "memory_mb")) is not None:
                 memory.setdefault(result.step, []).append(_Run(work, most))
+            if (around := _number(result.run, "moving_seconds")) is not None:
+                moving.setdefault(result.step, []).append(around)
             seconds = _number(result.run, "seconds")
             if seconds is not None and not result.run.get("resumed"):
                 runs.setdefault(result.step, []).append(_Run(work, seconds))
-        return cls(runs, memory)
+        return cls(runs, memory, moving)
 
     def seconds(self, name: str, work: float) -> float:
         """How long the step ``name`` takes, from its start to its end in an engine."""
@@ -114,6 +121,10 @@ class CostModel:
         if name in self._unsized and (line is None or work == UNKNOWN):
             return max(_LEAST_SECONDS, self._unsized[name])
         return (line or USUAL.get(name, _OTHER)).at(work)
+
+    def moving_seconds(self, name: str) -> float:
+        """How long its inputs take out of the store and its outputs into it; it grows with their number and bytes."""
+        return self._moving.get(name, _USUAL_MOVING)
 
     def memory_mb(self, name: str, work: float) -> float | None:
         """What it is safe to reserve for it; None if no run of the step, or none of nearly this size, was seen."""

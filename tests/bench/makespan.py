@@ -145,7 +145,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=RUNS)
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory(prefix="tinsmith-makespan-") as name, cluster(Path(name)) as place:
-        seconds, whole = place.built(place.write("first", 1, (0.25, 0.5), (20, 60)))
+        seconds, whole = place.built(place.write("first", 1, (0.25,), (20, 60, 120)))
         print(f"measured costs on {WORKERS} workers, one processor each: {seconds:.0f} s of steps", flush=True)
         ratios = []
         for run in range(runs):

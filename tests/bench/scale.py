@@ -3,7 +3,7 @@
 The manifests are variations of manifests/shapes.yaml that share its data. Their steps cost what scale_costs.json says,
 which ``--learn STORE`` makes anew from a store in which manifests/shapes.yaml was built. In the same run this measures
 what a Dask scheduler manages with 10, 100 and more workers, what stores manage, and what a step asks of its store.
-Printed are the tables of docs/scale.md; ``--picture FILE`` draws makespan against workers.
+Printed are the tables of docs/scale.md, which ``--write`` puts there, with a picture of makespan against workers.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from builder.cost.forecast import AROUND_SECONDS
+from builder.cost.forecast import HANDOUT_SECONDS
 from builder.cost.model import CostModel
-from builder.cost.simulate import Cluster, Simulation, Task, rank_of, simulate
+from builder.cost.simulate import Cluster, Task, rank_of, simulate
 from builder.digest import Digest, digest_json
 from builder.lock.file import load_lock, lock_text
 from builder.manifest.load import loads
@@ -33,14 +34,17 @@ from builder.plan.summary import Summary, Texts
 from builder.resources import steps_folder
 from builder.store.base import StepResult
 from builder.store.places import open_store
-from tests.bench.scale_rates import Asked, SchedulerRate, StoreRate, asked, scheduler_rate, store_rates
+from tests.bench import scale_tables as tables
+from tests.bench.scale_rates import Rates, asked, scheduler_rate, store_rates
 from tests.integration.conftest import ROOT
 
 BASE = "shapes"
+DOCS = ROOT / "docs"
 COSTS = Path(__file__).with_name("scale_costs.json")
 WORKERS = (1, 10, 32, 100, 320, 1000)
 RATED = (10, 100, 300)
 _RATED_PLANS = 200
+FACTS = ("seconds", "moving_seconds", "work", "memory_mb")
 Costs = Mapping[str, Any]
 
 
@@ -61,9 +65,10 @@ def learn(place: str) -> None:
             )
         if result.run.get("resumed") or "work" not in result.run:
             raise SystemExit(f"{step.name} in {place} was not measured whole: build it anew")
-        files = {item.path: item.size for item in result.artifacts}
-        steps[step.name] = {name: result.run.get(name) for name in ("seconds", "work", "memory_mb")} | {"files": files}
-    COSTS.write_text(json.dumps({"machine": machine(), "steps": steps}, indent=2, sort_keys=True) + "\n")
+        facts = {name: result.run.get(name) for name in FACTS}
+        steps[step.name] = json.dumps({**facts, "files": [item.size for item in result.artifacts]})
+    lines = ",\n".join(f"    {json.dumps(name)}: {text}" for name, text in steps.items())
+    COSTS.write_text(f'{{\n  "machine": {json.dumps(machine())},\n  "steps": {{\n{lines}\n  }}\n}}\n')
 
 
 def machine() -> str:
@@ -74,7 +79,7 @@ def machine() -> str:
 def model_of(costs: Costs) -> CostModel:
     """From one run of each step."""
     return CostModel.learnt(
-        StepResult(digest_json(name), name, (), {key: step[key] for key in ("seconds", "work", "memory_mb")})
+        StepResult(digest_json(name), name, (), {key: step.get(key) for key in FACTS})
         for name, step in costs["steps"].items()
     )
 
@@ -99,149 +104,69 @@ def tasks_of(found: Sequence[Summary], costs: Costs) -> dict[Digest, Task]:
     """What each step moves: all that it writes, and reads of what earlier steps left; the data of ingest, which every
     plan shares, comes once to a worker and stays in its cache."""
     model, tasks = model_of(costs), {}
-    written = {name: float(sum(step["files"].values())) for name, step in costs["steps"].items()}
+    written = {name: float(sum(step["files"])) for name, step in costs["steps"].items()}
     for plan in (plan for item in found for plan in item.plans):
         keys = {step.name: step.key for step in plan.steps}
         for step in plan.steps:
             read = sum(written[need] for need in step.needs if need != "ingest")
-            seconds = model.seconds(step.name, step.work) + AROUND_SECONDS
+            seconds = HANDOUT_SECONDS + model.moving_seconds(step.name) + model.seconds(step.name, step.work)
             needs = tuple(keys[need] for need in step.needs)
             tasks.setdefault(step.key, Task(seconds, needs, moved=written[step.name] + read))
     return tasks
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    head, *rest = rows
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rest)) + "\n"
-
-
-def hours(seconds: float) -> str:
-    return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
-
-
-def demand(
-    tasks: Mapping[Digest, Task], found: Simulation, per_step: Mapping[str, Asked], workers: int, data: float
-) -> dict[str, float]:
-    """What the whole asks of scheduler and store in a second, at the pace of the simulation."""
-    requests = statistics.mean(item.requests for name, item in per_step.items() if name != "ingest")
-    return {
-        "tasks": len(tasks) / found.makespan,
-        "requests": len(tasks) * requests / found.makespan,
-        "bytes": (sum(task.moved for task in tasks.values()) + workers * data) / found.makespan,
-    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scale")
     parser.add_argument("--manifests", type=int, default=10_000)
     parser.add_argument("--learn", metavar="STORE", help="Write scale_costs.json from this store, and end.")
-    parser.add_argument("--rated", type=int, nargs="*", default=RATED, help="Workers that a scheduler is tried with.")
-    parser.add_argument("--picture", type=Path, help="An SVG of makespan against workers.")
+    parser.add_argument("--rated", type=int, nargs="+", default=RATED, help="Workers that a scheduler is tried with.")
+    parser.add_argument("--write", action="store_true", help="Put the figures into docs/scale.md and docs/scale.svg.")
     chosen = parser.parse_args()
     if chosen.learn:
         learn(chosen.learn)
         return 0
     costs = json.loads(COSTS.read_text())
-    print(f"costs measured on {costs['machine']}; rates on {machine()}\n")
     with (
         tempfile.TemporaryDirectory(prefix="tinsmith-scale-") as cache,
         mock.patch.dict(os.environ, {"TINSMITH_CACHE": cache}),
     ):
         tasks = tasks_of(variations(chosen.manifests), costs)
-    per_step = asked(base_plan(), read_step_code(steps_folder()), _sizes(costs))
-    stores = store_rates()
-    rates = [scheduler_rate(workers, _RATED_PLANS) for workers in chosen.rated]
-    print_measured(costs, per_step, rates, stores)
+    per_step = asked(base_plan(), read_step_code(steps_folder()), files_of(costs))
+    rates = Rates(per_step, [scheduler_rate(workers, _RATED_PLANS) for workers in chosen.rated], store_rates())
     rank = rank_of(tasks)
     found = {workers: simulate(tasks, Cluster(workers), rank) for workers in WORKERS}
-    print_simulated(tasks, found)
-    print_bottleneck(tasks, found[WORKERS[-1]], per_step, rates, stores, costs)
-    if chosen.picture:
-        draw(found, chosen.picture)
+    limited = limits(tasks, costs, rates)
+    bound = {workers: simulate(limited[0], replace(limited[1], workers=workers), rank) for workers in WORKERS}
+    text = "\n".join([
+        f"Costs were measured on {costs['machine']}, rates on {machine()}.\n",
+        tables.measured(costs, rates),
+        tables.simulated(len(tasks), found, bound),
+        tables.bottleneck(tasks, found[WORKERS[-1]], rates, costs),
+    ])  # fmt: skip
+    print(text)
+    if chosen.write:
+        tables.put(DOCS / "scale.md", text)
+        tables.draw(found, bound, DOCS / "scale.svg")
     return 0
 
 
-def _sizes(costs: Costs) -> dict[str, dict[str, int]]:
+def limits(tasks: Mapping[Digest, Task], costs: Costs, rates: Rates) -> tuple[dict[Digest, Task], Cluster]:
+    """``tasks``, and a cluster, with the scheduler and the folder that were measured.
+
+    Of the store both requests and bytes take time: what a task moves is that time in seconds, of which there is one a
+    second.
+    """
+    folder = rates.stores[0]
+    mean = statistics.mean(item.requests for item in rates.asked.values())
+    changed = {
+        key: replace(task, moved=task.moved / min(folder.read, folder.written) + mean / min(folder.puts, folder.gets))
+        for key, task in tasks.items()
+    }
+    return changed, Cluster(1, tasks_a_second=rates.schedulers[-1].alone, bytes_a_second=1.0)
+
+
+def files_of(costs: Costs) -> dict[str, list[int]]:
     return {name: step["files"] for name, step in costs["steps"].items()}
-
-
-def print_measured(
-    costs: Costs, per_step: Mapping[str, Asked], rates: Sequence[SchedulerRate], stores: Sequence[StoreRate]
-) -> None:
-    rows = [("step", "seconds", "memory", "leaves", "requests to the store", "seconds of them on a folder")]
-    for name, step in costs["steps"].items():
-        rows.append((
-            name, f"{step['seconds']:.1f}", f"{step['memory_mb'] or 0:.0f} MB", f"{_megabytes(step):.2f} MB",
-            f"{per_step[name].requests}", f"{per_step[name].seconds:.2f}",
-        ))  # fmt: skip
-    print(table(rows))
-    rows = [("Dask scheduler with", "tasks a second here", "tasks a second of its own processor")]
-    rows += [(f"{rate.workers} workers", f"{rate.seen:,.0f}", f"{rate.alone:,.0f}") for rate in rates]
-    print(table(rows))
-    rows = [("store", "requests a second: to put", "to get", "written", "read")]
-    for rate in stores:
-        speeds = (f"{rate.written / 1e6:.0f} MB/s", f"{rate.read / 1e6:.0f} MB/s")
-        rows.append((rate.name, f"{rate.puts:,.0f}", f"{rate.gets:,.0f}", *speeds))
-    print(table(rows))
-
-
-def _megabytes(step: Costs) -> float:
-    return float(sum(step["files"].values())) / 1e6
-
-
-def print_simulated(tasks: Mapping[Digest, Task], found: Mapping[int, Simulation]) -> None:
-    print(f"{len(tasks):,} steps; longest path {hours(next(iter(found.values())).path_seconds)}\n")
-    rows = [("workers", "makespan", "busy", "held up by")]
-    for workers, item in found.items():
-        rows.append((f"{workers:,}", hours(item.makespan), f"{100 * item.busy:.1f} %", item.bound))
-    print(table(rows))
-
-
-def print_bottleneck(
-    tasks: Mapping[Digest, Task],
-    found: Simulation,
-    per_step: Mapping[str, Asked],
-    rates: Sequence[SchedulerRate],
-    stores: Sequence[StoreRate],
-    costs: Costs,
-) -> None:
-    """Shares of what scheduler and store manage that the largest cluster uses, the first bottleneck first."""
-    workers, data = WORKERS[-1], _megabytes(costs["steps"]["ingest"]) * 1e6
-    wanted = demand(tasks, found, per_step, workers, data)
-    shares = [(wanted["tasks"] / rates[-1].alone, "scheduler", f"{wanted['tasks']:,.0f} tasks/s")] if rates else []
-    for store in stores:
-        least = min(store.puts, store.gets), min(store.written, store.read)
-        shares.append(
-            (wanted["requests"] / least[0], f"requests to {store.name}", f"{wanted['requests']:,.0f} a second")
-        )
-        shares.append((wanted["bytes"] / least[1], f"bytes of {store.name}", f"{wanted['bytes'] / 1e6:,.0f} MB/s"))
-    rows = [("on 1,000 workers", "asked", "share of what it manages", "enough for")]
-    for share, name, text in sorted(shares, reverse=True):
-        rows.append((name, text, f"{100 * share:,.0f} %", f"{workers / share:,.0f} workers"))
-    print(table(rows))
-    print("Before the first training begins:")
-    for store in stores:
-        print(
-            f"- {store.name}: the client looks {len(tasks):,} steps up in {len(tasks) / store.gets:,.0f} s; the data of "
-            f"ingest, {data / 1e6:.1f} MB for each worker, take {workers * data / store.read:,.0f} s to reach all"
-        )
-
-
-def draw(found: Mapping[int, Simulation], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "scale"
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 3.5))
-    axes.loglog(list(found), [item.makespan / 3600 for item in found.values()], marker="o")
-    axes.axhline(next(iter(found.values())).path_seconds / 3600, linestyle="--", color="gray", label="longest path")
-    axes.set(xlabel="workers", ylabel="hours")
-    axes.grid(True, which="both", alpha=0.3)
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -21,8 +20,7 @@ from builder.cluster.job import Job, publish_code, this_version
 from builder.cluster.work import _Work
 from builder.digest import Digest, digest_bytes, digest_json, hex_of
 from builder.plan.code import StepCode
-from builder.plan.step import Plan, Step
-from builder.store.base import StepResult
+from builder.plan.step import Plan
 from builder.store.bucket import Bucket
 from builder.store.cached import CachedStore
 from builder.store.disk import DiskStore
@@ -65,6 +63,15 @@ class Asked:
 
     requests: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Rates:
+    """``asked`` by step name; ``schedulers`` by growing numbers of workers; the first of ``stores`` is the folder."""
+
+    asked: Mapping[str, Asked]
+    schedulers: Sequence[SchedulerRate]
+    stores: Sequence[StoreRate]
 
 
 def scheduler_rate(workers: int, plans: int) -> SchedulerRate:
@@ -161,11 +168,11 @@ def _store_rate(name: str, store: ObjectStore, folder: Path) -> StoreRate:
     return StoreRate(name, 2 * puts, gets, written, read)
 
 
-def asked(plan: Plan, code: StepCode, sizes: Mapping[str, Mapping[str, int]]) -> dict[str, Asked]:
+def asked(plan: Plan, code: StepCode, sizes: Mapping[str, Sequence[int]]) -> dict[str, Asked]:
     """What each step of ``plan`` asks of a store, counted while it goes the way of a worker's step with an engine that
-    writes files of these ``sizes``, by step and path."""
+    writes files of these ``sizes``, by step."""
     keys = {step.name: step.key for step in plan.steps}
-    engine = FakeEngine(lambda step, _: {path: os.urandom(size) for path, size in sizes[step.name].items()})
+    engine = FakeEngine(lambda step, _: {f"{at}.bin": os.urandom(size) for at, size in enumerate(sizes[step.name])})
     requests: list[int] = []
     call = Bucket._call
 
@@ -194,15 +201,3 @@ def asked(plan: Plan, code: StepCode, sizes: Mapping[str, Mapping[str, int]]) ->
                 raise SystemExit(f"step {step.name}: {outcome.message}")
             found[step.name] = Asked(len(requests), seconds)
     return found
-
-
-def artifacts(results: Sequence[StepResult], steps: Sequence[Step]) -> dict[str, dict[str, int]]:
-    """Sizes by step and path."""
-    names = {step.key: step.name for step in steps}
-    return {names[result.key]: {item.path: item.size for item in result.artifacts} for result in results}
-
-
-if __name__ == "__main__":
-    print(json.dumps([vars(rate) for rate in store_rates()], indent=2))
-    for count in (10, 100, 400):
-        print(scheduler_rate(count, 200), flush=True)

@@ -190,5 +190,6 @@ def test_results_record_the_engine_and_its_isolation(tmp_path: Path, source: Pat
     results = run(tmp_path, source, FakeEngine())
     assert results["train"].run["engine"] == "fake"
     assert results["train"].run["work"] == 0.0
+    assert 0 <= results["train"].run["moving_seconds"] < 60
     assert "resumed" not in results["train"].run
     assert json.dumps(results["train"].run)

@@ -113,6 +113,12 @@ def test_data_of_unknown_size_costs_what_such_data_cost() -> None:
     assert CostModel.learnt(drawn).seconds("ingest", UNKNOWN) == 18.0
 
 
+def test_what_is_around_a_step_is_told_apart() -> None:
+    model = CostModel.learnt(result("infer", 1.0, 10.0, moving_seconds=seconds) for seconds in (2.0, 3.0, 50.0))
+    assert (model.moving_seconds("infer"), model.seconds("infer", 1.0)) == (3.0, 10.0)
+    assert 0 < model.moving_seconds("train") < 1
+
+
 def test_larger_work_never_costs_less_and_nothing_costs_nothing() -> None:
     falling = [result("infer", w, 10.0 - w) for w in (1.0, 2.0, 3.0, 4.0)]
     model = CostModel.learnt([*falling, result("embed", UNKNOWN, 0.0)])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.cli.simulated import cluster_of, document, told
-from builder.cost.forecast import AROUND_SECONDS, enough, forecast
+from builder.cost.forecast import HANDOUT_SECONDS, enough, forecast
 from builder.cost.model import CostModel
 from builder.cost.simulate import Cluster, Task, rank_of, simulate
 from builder.digest import Digest, digest_bytes
@@ -28,12 +28,12 @@ def plans() -> tuple[PlanLine, ...]:
 
 
 def ran(name: str, work: float, seconds: float, memory_mb: float = 100.0) -> StepResult:
-    run = {"work": work, "seconds": seconds, "memory_mb": memory_mb}
+    run = {"work": work, "seconds": seconds, "moving_seconds": 0.5, "memory_mb": memory_mb}
     return StepResult(digest_bytes(f"{name} {work} {seconds}".encode()), name, (), run)
 
 
 def measured(memory_mb: float = 100.0) -> CostModel:
-    """Every step takes 10 seconds."""
+    """Every step takes 10 seconds, and half of one for what it reads and leaves."""
     lines = [step for plan in plans() for step in plan.steps]
     return CostModel.learnt(ran(step.name, step.work, 10.0, memory_mb) for step in lines for _ in range(3))
 
@@ -46,12 +46,12 @@ def test_only_steps_without_a_result_count_and_shared_ones_once() -> None:
     made = plans()
     whole = forecast(made, never, measured(), Cluster(1))
     assert (whole.steps, whole.cached, whole.predicted) == (17, 0, ())
-    assert whole.simulation.makespan == pytest.approx(17 * (10 + AROUND_SECONDS))
+    assert whole.simulation.makespan == pytest.approx(17 * (10.5 + HANDOUT_SECONDS))
     trained = {step.key for plan in made for step in plan.steps if step.name in ("ingest", "train")}
     rest = forecast(made, trained.__contains__, measured(), Cluster(100))
     assert (rest.steps, rest.cached) == (14, 3)
     assert [leg.name for leg in rest.path] == ["export", "convert", "embed", "infer", "verify", "package"]
-    assert rest.simulation.makespan == pytest.approx(6 * (10 + AROUND_SECONDS))
+    assert rest.simulation.makespan == pytest.approx(6 * (10.5 + HANDOUT_SECONDS))
 
 
 def test_what_was_never_measured_is_named() -> None:
