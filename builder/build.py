@@ -12,12 +12,15 @@ from pathlib import Path
 from builder import checkpoints
 from builder.cost.work import work
 from builder.engine.base import Emit, Engine, Workspace
-from builder.errors import StepFailed, TinsmithError
+from builder.errors import IntegrityError, StepFailed, TinsmithError
 from builder.plan.code import StepCode
 from builder.plan.step import Plan, Step
 from builder.result import believed
-from builder.store.base import Artifact, BuildStore, StepResult
+from builder.store.base import Artifact, BuildStore, StepResult, Store
 from builder.store.workspaces import CHECKPOINTS
+
+_MEASURES = "measure"
+"""The step that gives other figures each time it runs."""
 
 
 def build(
@@ -51,7 +54,7 @@ def build(
                         emit("message", {"step": step.name, "key": step.key, "text": text})
                     with failing(step, emit), checkpoints.kept(step, folder, store, emit):
                         found = run_step(step, folder, code, sources, results, store, engine(), emit)
-                    store.record(found)
+                    found = record(found, store)
                     checkpoints.drop(step, store)
                     shutil.rmtree(folder)
                     emit("finished", {"step": step.name, "key": step.key, "seconds": found.run["seconds"]})
@@ -59,6 +62,21 @@ def build(
             emit("cached", {"step": step.name, "key": step.key})
         results[step.name] = found
     return results
+
+
+def record(result: StepResult, store: Store) -> StepResult:
+    """The result that ``store`` has from now on: ``result``, or one that was faster, on another machine.
+
+    IntegrityError if that has other bytes, but for figures of a machine: then the first ones stay.
+    """
+    try:
+        store.record(result)
+    except IntegrityError:
+        first = store.lookup(result.key) if result.step == _MEASURES else None
+        if first is None:
+            raise
+        return first
+    return result
 
 
 @contextmanager

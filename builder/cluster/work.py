@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from builder.build import run_step
+from builder.build import record, run_step
 from builder.checkpoints import drop, kept
 from builder.cluster import context
 from builder.cluster.events import Sender
@@ -21,9 +21,6 @@ from builder.engine.base import Emit
 from builder.errors import IntegrityError, NoEngine, StoreUnreachable, TinsmithError
 from builder.settings import cache_folder
 from builder.store.base import StepResult
-
-_MEASURES = "measure"
-"""The step that gives other figures each time it runs."""
 
 
 def work(job: Job, *before: Outcome) -> Outcome:
@@ -94,12 +91,7 @@ class _Work:
             blamed = tuple(str(result.run.get("worker", "")) for result in damaged)
             return Outcome(self._key, "lost", self._here.name, keys=keys, blamed=blamed)
         run = {**result.run, "worker": self._here.name, "host": socket.gethostname()}
-        try:
-            store.record(replace(result, run=run))
-        except IntegrityError:
-            # Where two ran it at once, as one was thought to be gone, the first one's figures stay.
-            if self._job.step.name != _MEASURES or looked_up(store, self._key) is None:
-                raise
+        record(replace(result, run=run), store)
         drop(self._job.step, store)
         shutil.rmtree(folder)
         return Outcome(self._key, "done", self._here.name, seconds=time.monotonic() - begun)
