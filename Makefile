@@ -21,7 +21,7 @@ demo: $(READY)  ## Build manifests/shapes.yaml: a trained, verified release in a
 
 TEST_PROCESSES ?= 2
 test: $(DEV)  ## All tests; those that need a Docker engine say so where there is none
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,18 +24,37 @@ QUIET = (
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = (
+    "engine",
+    "quantized",
+    "tests/integration/test_hook.py",
+    "tests/integration/test_cpu_classes.py",
+    "tests/integration/test_language.py",
+    "tests/integration/test_workflows.py",
+    "tests/integration/test_canary.py",
+)
+"""Groups that take minutes, longest first. A short one that comes last leaves no processor idle for long."""
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Groups for pytest-xdist: a module's tests stay together, as do all that use an engine, whose containers they
-    count, or the project that is built once."""
-    for item in items:
-        module = item.nodeid.partition("::")[0]
-        shared = (
-            module.startswith(("tests/engine/", "tests/integration/test_hook.py"))
-            or "built" in getattr(item, "fixturenames", ())
-            or item.get_closest_marker("docker")
-        )
-        item.add_marker(pytest.mark.xdist_group("engine" if shared else module))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups for pytest-xdist, in the order in which they start (with --no-loadscope-reorder): the longest, others that
+    run a toolchain, the rest. A module's tests stay together, as do those that share a build, since each process has
+    session fixtures of its own, and those that use Docker, whose containers they count."""
+    groups = {item: _group(item) for item in items}
+    long = {group: place for place, group in enumerate(LONGEST)}
+    trains = {group for item, group in groups.items() if item.get_closest_marker("toolchain")}
+    items.sort(key=lambda item: long.get(groups[item], len(long) + (groups[item] not in trains)))
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> str:
+    module = item.nodeid.partition("::")[0]
+    builds = getattr(item, "fixturenames", ()) if module.startswith("tests/integration/") else ()
+    if module.startswith("tests/engine/") or "built" in builds or item.get_closest_marker("docker"):
+        return "engine"
+    return "quantized" if "quantized" in builds else module
 
 
 @pytest.fixture(scope="session")

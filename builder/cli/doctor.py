@@ -16,6 +16,7 @@ def doctor() -> None:
     print(f"machine    {platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
     for text in describe_engines():
         print(text)
+    print(line(f"cluster    {_cluster()}"))
     print(line(f"store      {_store(os.environ.get('TINSMITH_STORE', str(STORE)))}"))
     print(f"releases   {os.environ.get('TINSMITH_RELEASES', RELEASES)}")
     print(f"files      {FILES}")
@@ -35,3 +36,25 @@ def _store(place: str) -> str:
         return f"{place}, shared; up to {store_cache_bytes() / 1e9:g} GB of it are kept in the cache"
     except TinsmithError as error:
         return f"{place}: {error.message}"
+
+
+def _cluster() -> str:
+    """Whether builds on a cluster can be asked for here, and which scheduler they would go to."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from builder.configuration import configurations
+    from builder.errors import TinsmithError
+
+    try:
+        installed = f"Dask {version('distributed')}"
+    except PackageNotFoundError:
+        return "not installed: pip install 'tinsmith[cluster]'"
+    if chosen := os.environ.get("TINSMITH_SCHEDULER"):
+        return f"{installed}, scheduler {chosen} (TINSMITH_SCHEDULER)"
+    try:
+        for one in configurations():
+            if one.settings.cluster.scheduler:
+                return f"{installed}, scheduler {one.settings.cluster.scheduler} ({one.path})"
+    except TinsmithError as error:
+        return f"{installed}; {error.message}"
+    return f"{installed}; no scheduler is set"

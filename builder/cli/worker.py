@@ -4,14 +4,11 @@ from typing import Annotated
 
 import typer
 
-from builder.cli.options import EngineName
+from builder.cli.options import EngineName, Scheduler
 
 
 def worker(
-    scheduler: Annotated[
-        str | None,
-        typer.Option("--scheduler", metavar="URL", help="The Dask scheduler, tcp:// or tls:// (tinsmith.toml's)."),
-    ] = None,
+    scheduler: Scheduler = None,
     store: Annotated[
         str | None, typer.Option("--store", metavar="URL", envvar="TINSMITH_STORE", help="s3://… or file:///…")
     ] = None,
@@ -46,11 +43,12 @@ def worker(
         raise UsageError("Dask is not installed", help="pip install 'tinsmith[cluster]'")
     from builder.cluster.worker import Settings, supervise
 
-    scheduler = scheduler or next((item.settings.cluster.scheduler for item in configurations()
-                                   if item.settings.cluster.scheduler), None)  # fmt: skip
+    settings = (one.settings.cluster.scheduler for one in configurations())
+    scheduler = scheduler or next((found for found in settings if found), None)
     if scheduler is None:
         raise UsageError(
-            "no scheduler is named", help="--scheduler tcp://HOST:8786, or tinsmith.toml: [cluster] scheduler"
+            "no scheduler is named",
+            help="--scheduler tcp://HOST:8786, TINSMITH_SCHEDULER, or [cluster] scheduler in tinsmith.toml",
         )
     if not scheduler.startswith(("tcp://", "tls://", "ws://", "wss://")):
         raise UsageError(f"'{scheduler}' is no address of a scheduler", help="tcp://HOST:8786, or tls://")

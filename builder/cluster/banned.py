@@ -24,8 +24,11 @@ def drop(connection: Connection, names: Iterable[str], why: str, emit: Emit) -> 
         client.retire_workers(workers=list(found), close_workers=True, remove=True)
 
 
-def _leave(why: str) -> None:
-    """On the worker. One that 'tinsmith worker' keeps running would come back if it only ended."""
+async def _leave(why: str) -> None:
+    """On the worker. One that 'tinsmith worker' keeps running would come back if it only ended.
+
+    A coroutine, as Dask waits for the end of anything else.
+    """
     if getattr(sys.modules["__main__"].__spec__, "name", "") == "builder.cluster.child":
         from builder.cluster.worker import drop as end_for_good
 

@@ -58,9 +58,12 @@ async def _work(scheduler: str, name: str, slots: int) -> int:
         return 0
     try:
         await starting
-    except (OSError, ValueError) as error:
-        # Another worker of this name, a scheduler of another version, certificates that do not fit.
-        context.say(f"worker {name}: {scheduler} does not take it: {error}")
+    except (RuntimeError, OSError, ValueError, TypeError) as error:
+        # Another worker of this name, a scheduler of another version, no certificate or one that does not fit. Dask
+        # says "failed to start", and the reason is behind that.
+        reason = str(error.__cause__ or error)
+        taken = "another worker has its name" if "name taken" in reason else reason
+        context.say(f"worker {name}: cannot join {scheduler}: {taken}")
         return _REFUSED
     context.say(f"worker {name}: at {scheduler}")
     ending = asyncio.ensure_future(_ended(worker))
@@ -75,7 +78,7 @@ async def _started(worker: Worker) -> None:
 
 
 async def _ended(worker: Worker) -> None:
-    await worker.finished()  # type: ignore[no-untyped-call]
+    await worker.finished()
 
 
 async def _leave(worker: Worker) -> None:

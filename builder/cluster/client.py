@@ -177,6 +177,8 @@ class Filling:
         elif outcome.status == "lost" and outcome.keys:
             for lost in outcome.keys:
                 if lost in self._done:
+                    if looked_up(self._store, lost) is None:  # else another build has mended it by now
+                        self._store.disown(lost)
                     self._forget(lost, f"the store no longer has the result of step {self._graph.steps[lost].name}")
             text = "the store no longer has what it reads"
             self._lose(key, replace(outcome, status="failed", kind="IntegrityError", code="integrity", message=text))

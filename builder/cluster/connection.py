@@ -80,7 +80,7 @@ class Connection:
         # Where a graph was made in the user's code is nothing that a scheduler needs to show of tinsmith's.
         dask.config.set({"distributed.diagnostics.computations.nframes": 0})
         try:
-            client = Client(self.address, timeout=_ATTEMPT_SECONDS, set_as_default=False)
+            client = Client(self.address, timeout=min(_ATTEMPT_SECONDS, patience()), set_as_default=False)
         except ValueError as error:
             raise UsageError(f"{self.address!r} is no address of a scheduler: {error}") from error
         client.subscribe_topic(TOPIC, self._receive)

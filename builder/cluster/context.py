@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -105,7 +105,8 @@ def lazily(make: Callable[[], Engine]) -> Callable[[], Engine]:
 
 def say(text: str) -> None:
     """Tells whoever started this process."""
-    print(printable(text), file=sys.stderr, flush=True)
+    with suppress(OSError):  # a terminal that is gone
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def end(error: TinsmithError) -> NoReturn:

@@ -49,7 +49,10 @@ class Watch:
     def note(self, kind: str, detail: Mapping[str, Any]) -> None:
         """Takes in an event of a step."""
         if kind in ("preparing", "started"):
-            self._running[detail["key"]] = (str(detail.get("name", "")), str(detail.get("worker", "")))
+            key, now = detail["key"], (str(detail.get("name", "")), str(detail.get("worker", "")))
+            if self._running.get(key, now) != now:
+                self._lost(key)
+            self._running[key] = now
 
     def demands_less(self, pending: Collection[Digest], demands: Callable[[Sequence[Resources]], Demands]) -> bool:
         """Whether a step that no worker can take, as things stand, could be taken if it were submitted now: its memory
@@ -69,14 +72,16 @@ class Watch:
         """Asks the scheduler, and tells of what has changed. The steps of ``pending`` that no worker can take, for
         longer than anybody wants to wait, and why."""
         self._ask()
-        for key, (name, worker) in list(self._running.items()):
+        for key, (_, worker) in list(self._running.items()):
             if key not in pending:
                 del self._running[key]
             elif worker not in self._workers:
-                text = f"worker {worker} is gone; the step goes to another one"
-                self._emit("lost", {"key": key, "step": name, "worker": worker, "text": text})
-                del self._running[key]
+                self._lost(key)
         return self._unplaced(pending)
+
+    def _lost(self, key: Digest) -> None:
+        name, worker = self._running.pop(key)
+        self._emit("lost", {"key": key, "step": name, "worker": worker, "text": f"worker {worker} is gone"})
 
     def _ask(self) -> None:
         try:

@@ -22,6 +22,9 @@ from builder.errors import IntegrityError, NoEngine, StoreUnreachable, TinsmithE
 from builder.settings import cache_folder
 from builder.store.base import StepResult
 
+_MEASURES = "measure"
+"""The step that gives other figures each time it runs."""
+
 
 def work(job: Job, *before: Outcome) -> Outcome:
     """Runs ``job`` on this worker, ``before`` being how the steps ended that it needs.
@@ -91,7 +94,12 @@ class _Work:
             blamed = tuple(str(result.run.get("worker", "")) for result in damaged)
             return Outcome(self._key, "lost", self._here.name, keys=keys, blamed=blamed)
         run = {**result.run, "worker": self._here.name, "host": socket.gethostname()}
-        store.record(replace(result, run=run))
+        try:
+            store.record(replace(result, run=run))
+        except IntegrityError:
+            # Where two ran it at once, as one was thought to be gone, the first one's figures stay.
+            if self._job.step.name != _MEASURES or looked_up(store, self._key) is None:
+                raise
         drop(self._job.step, store)
         shutil.rmtree(folder)
         return Outcome(self._key, "done", self._here.name, seconds=time.monotonic() - begun)

@@ -46,9 +46,11 @@ class Settings:
 def supervise(settings: Settings, say: Callable[[str], None] = context.say) -> NoReturn:
     """Runs the worker, and starts it again whenever it ends, until this process is told to stop.
 
-    KeyboardInterrupt is passed on when the worker has ended. IntegrityError when it was dropped. SystemExit with its
-    status when its settings are wrong, of which it has told.
+    KeyboardInterrupt is passed on when the worker has ended: Ctrl-C, or a connection that is gone. IntegrityError when
+    it was dropped. SystemExit with its status when its settings are wrong, of which it has told.
     """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     pause = _FIRST_PAUSE
     while True:
         begun = time.monotonic()
@@ -75,8 +77,8 @@ def drop(reason: str) -> NoReturn:
 def environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """That of the worker: this one's, with the settings as the preload reads them."""
     return {
-        # What is to be told, the worker tells; of Dask's own only what goes wrong.
-        "DASK_LOGGING__DISTRIBUTED": "error",
+        # What is to be told, the worker tells; Dask would add pages to every lost connection.
+        "DASK_LOGGING__DISTRIBUTED": "critical",
         **environ,
         preload.STORE: settings.store,
         preload.ENGINE: settings.engine,

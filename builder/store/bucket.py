@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +17,8 @@ from obstore.exceptions import (
 )
 from obstore.store import LocalStore
 
-from builder.errors import IntegrityError, StoreUnreachable, TinsmithError
+from builder.errors import IntegrityError, TinsmithError
+from builder.store.away import Waiting, is_final, reason, unreachable
 from builder.store.temporary import only_one
 
 if TYPE_CHECKING:
@@ -34,21 +32,6 @@ PART = 5 << 20
 _MOST_PARTS = 9_000
 _AT_ONCE = 2
 _BLOCK = 1 << 20
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_FINAL = {
-    "NoSuchBucket": ("has no such bucket", "make the bucket, or mend the name"),
-    "incorrectly configured region": ("is in another region", "set AWS_REGION to the bucket's"),
-    "169.254.169.254": (
-        "was asked without credentials",
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (on AWS a role of the machine will do)",
-    ),
-    "status code: 501": ("does not know writes on condition", "use a server with If-Match and If-None-Match for PUT"),
-    "os error 13": ("may not be written or read by you", "ask its owner for access"),
-    "os error 28": ("is full", "free some space, or choose another store"),
-    "os error 122": ("is full for you (quota)", "free some space, or choose another store"),
-    "os error 30": ("cannot be written: the file system is read-only", "mount it for writing"),
-}
-"""What no patience mends, by what its error says: what it means and what to do."""
 
 
 class TooLarge(ValueError):
@@ -114,7 +97,7 @@ class Bucket:
                 waiting.progress()
             return _meta(found.meta)
 
-        waiting = _Waiting(self._patience)
+        waiting = Waiting(self._patience)
         return self._or_none(read, waiting)
 
     def head(self, name: str) -> Meta | None:
@@ -152,7 +135,7 @@ class Bucket:
                 yield block
                 waiting.progress()
 
-        waiting = _Waiting(self._patience)
+        waiting = Waiting(self._patience)
         part = max(PART, size // _MOST_PARTS)
         self._call(
             lambda: obstore.put(
@@ -182,15 +165,15 @@ class Bucket:
             return []
         return [Listed(item["path"], item["size"], item["last_modified"]) for item in found]
 
-    def _or_none(self, action: Callable[[], T], waiting: _Waiting | None = None) -> T | None:
+    def _or_none(self, action: Callable[[], T], waiting: Waiting | None = None) -> T | None:
         try:
             return self._call(action, waiting)
         except FileNotFoundError:
             return None
 
-    def _call(self, action: Callable[[], T], waiting: _Waiting | None = None) -> T:
+    def _call(self, action: Callable[[], T], waiting: Waiting | None = None) -> T:
         """``action``, again and again while the store is away. Answers of the store to it are passed on."""
-        waiting = waiting or _Waiting(self._patience)
+        waiting = waiting or Waiting(self._patience)
         while True:
             try:
                 return action()
@@ -198,73 +181,17 @@ class Bucket:
                 raise
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
-                    raise self._unreachable(error) from error
+                    raise unreachable(self.address, self._patience, error) from error
                 raise
             except InvalidPathError as error:
                 raise IntegrityError(
-                    f"the store {self.address} has an object with a name that cannot be: {_reason(error)}",
+                    f"the store {self.address} has an object with a name that cannot be: {reason(error)}",
                     help="tinsmith has not written it: remove it",
                 ) from error
             except BaseError as error:
-                if self._is_final(error) or not waiting.again():
-                    raise self._unreachable(error) from error
-
-    @staticmethod
-    def _is_final(error: BaseError) -> bool:
-        text = str(error)
-        return any(sign in text for sign in _FINAL) or bool(re.search(r"status code: 4(?!0[89]|29)", text))
-
-    def _unreachable(self, error: Exception) -> StoreUnreachable:
-        text = str(error)
-        for sign, (meaning, way_out) in _FINAL.items():
-            if sign in text:
-                return StoreUnreachable(f"the store {self.address} {meaning}", help=way_out)
-        if re.search(r"status code: 40[13]", text):
-            return StoreUnreachable(
-                f"the store {self.address} refuses you: {_reason(error)}",
-                help="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY have to be those of somebody who may list, read, "
-                "write and delete there",
-            )
-        if isinstance(error, BaseError) and self._is_final(error):
-            return StoreUnreachable(
-                f"the store {self.address} refuses: {_reason(error)}", help="is it an S3 server, and of a newer kind?"
-            )
-        return StoreUnreachable(
-            f"the store {self.address} was away for {self._patience:g} s: {_reason(error)}",
-            help="is it up, and reachable from this machine? What is done is kept: run the same command again "
-            "(TINSMITH_STORE_PATIENCE=SECONDS waits longer)",
-        )
-
-
-class _Waiting:
-    """How long one operation has made no progress, and the pauses between its tries."""
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self.progress()
-
-    def progress(self) -> None:
-        self._deadline = time.monotonic() + self._patience
-        self._pause = _FIRST_PAUSE
-
-    def again(self) -> bool:
-        """Waits a moment; False if the patience is at an end."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            return False
-        # Not all at once when the store is back.
-        time.sleep(min(left, self._pause * random.uniform(0.5, 1.0)))
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        return True
+                if is_final(error) or not waiting.again():
+                    raise unreachable(self.address, self._patience, error) from error
 
 
 def _meta(found: ObjectMeta) -> Meta:
     return Meta(found["size"], found["e_tag"])
-
-
-def _reason(error: Exception) -> str:
-    """What of obstore's page of text is for people."""
-    text = str(error)
-    if said := re.search(r"<Message>([^<]*)</Message>", text):
-        return said.group(1)[:300]
-    return re.split(r"\n|: <\?xml", text, maxsplit=1)[0][:300]

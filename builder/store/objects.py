@@ -7,27 +7,25 @@ created; the store says who was first.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from builder.digest import Digest, canonical_json, digest_bytes, digest_file, hex_of
-from builder.errors import IntegrityError, StepFailed, StoreUnreachable
+from builder.errors import IntegrityError, StoreUnreachable
 from builder.store import checkpoints, documents
 from builder.store.base import Artifact, StepResult
 from builder.store.bucket import PART, Bucket, TooLarge
+from builder.store.streams import Hashed, checked
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Opened
 
-_BLOCK = 1 << 20
 _AT_ONCE = 16
 _NAME = "store.json"
 _TRIES = 8
@@ -62,6 +60,11 @@ class ObjectStore:
         assert found is not None, "nobody removes it"
         return found
 
+    @cached_property
+    def _writes_once(self) -> bool:
+        """Asked before the first result: StoreUnreachable where the first writer does not win."""
+        return bool(self.identity())
+
     def _named(self) -> str | None:
         try:
             found = self._bucket.get(_NAME, documents.MOST_BYTES)
@@ -92,7 +95,7 @@ class ObjectStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as target:
             try:
-                hashed = _Hashed(target)
+                hashed = Hashed(target)
                 found = self._bucket.read(_blob(digest), hashed.begin)
                 if found is None:
                     raise documents.missing(digest)
@@ -108,7 +111,7 @@ class ObjectStore:
             return self.write_bytes(path.read_bytes())
         digest = digest_file(path)
         if not self._is_whole(digest, size):
-            self._bucket.upload(_blob(digest), lambda: _checked(path, digest), size)
+            self._bucket.upload(_blob(digest), lambda: checked(path, digest), size)
         return digest
 
     def write_bytes(self, data: bytes) -> Digest:
@@ -147,6 +150,7 @@ class ObjectStore:
         return all(self._pool.map(there, result.artifacts))
 
     def record(self, result: StepResult) -> None:
+        _ = self._writes_once
         name, data = _result(result.key), documents.packed(result)
         for _ in range(_TRIES):
             if self._bucket.create(name, data):
@@ -202,7 +206,7 @@ class ObjectStore:
         self._set_aside_result(key)
 
     def _set_aside_damaged(self, digest: Digest) -> None:
-        hashed = _Hashed()
+        hashed = Hashed()
         found = self._bucket.read(_blob(digest), hashed.begin)
         if found is not None and hashed.digest() != digest:
             self._damaged(digest, found.tag)
@@ -228,40 +232,6 @@ class ObjectStore:
 
     def drop_checkpoints(self, key: Digest) -> None:
         checkpoints.drop(self._bucket, key)
-
-
-class _Hashed:
-    """What streams by, hashed and written to ``target`` if there is one."""
-
-    def __init__(self, target: BinaryIO | None = None) -> None:
-        self._target = target
-        self._hasher = hashlib.sha256()
-
-    def begin(self) -> Callable[[memoryview], None]:
-        self._hasher = hashlib.sha256()
-        if self._target is not None:
-            self._target.seek(0)
-            self._target.truncate()
-        return self._take
-
-    def _take(self, block: memoryview) -> None:
-        self._hasher.update(block)
-        if self._target is not None:
-            self._target.write(block)
-
-    def digest(self) -> Digest:
-        return Digest("sha256:" + self._hasher.hexdigest())
-
-
-def _checked(path: Path, digest: Digest) -> Iterator[bytes]:
-    """The bytes of ``path``. StepFailed in their end, so that nothing is kept, if they no longer have this digest."""
-    hasher = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            hasher.update(block)
-            yield block
-    if hasher.hexdigest() != hex_of(digest):
-        raise StepFailed(f"{path.name} changed while it was taken into the store")
 
 
 def _blob(digest: Digest) -> str:

@@ -1,8 +1,8 @@
 """``python -m tests.bench.cluster_overhead``: 1,000 steps that do nothing on a Dask cluster, beside Dask alone.
 
-Both run on the same scheduler and four worker processes, in turn. Dask alone is ``client.map`` of the same function and
-``gather``; tinsmith's steps go the whole way: submitted with priorities and resources, looked up, given a scratch folder
-and their code, run, their outputs hashed and published in a shared folder, results recorded, read and hashed again.
+Both run on the same scheduler and four worker processes in turn. Dask alone is ``client.map`` of the same function and
+``gather``; tinsmith's steps go the whole way: submitted with priorities and resources, looked up, given a scratch
+folder and their code, run, their outputs hashed and published in a shared folder, results recorded and hashed again.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +20,11 @@ from builder.cluster.fill import fill
 from builder.cost.model import CostModel
 from builder.digest import digest_json
 from builder.store.places import open_store
+from tests.cluster.local import local_cluster
 from tests.cluster.noop import CODE, noop_plan, nothing
 from tests.fakes import Events
-from tests.integration.conftest import ROOT
 
 MOST_RATIO = 3.0
-ADDRESS = "tcp://127.0.0.1:{port}"
-
-
-@contextmanager
-def cluster(folder: Path, workers: int, preload: str = "tests.cluster.noop") -> Iterator[str]:
-    """A scheduler and ``workers`` processes, made tinsmith's by ``preload``; its address."""
-    port = 20000 + os.getpid() % 20000
-    address = ADDRESS.format(port=port)
-    store = f"file://{folder / 'store'}"
-    own = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_LOGGING__DISTRIBUTED": "error", "TINSMITH_STORE": store}
-    common = [sys.executable, "-m", "dask"]
-    commands = [[*common, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]]
-    for number in range(workers):
-        words = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--preload", preload]
-        commands.append([*common, "worker", address, *words, "--name", f"w{number}"])
-    started = []
-    try:
-        for number, command in enumerate(commands):
-            cache = {"TINSMITH_CACHE": str(folder / f"cache-{number}")}
-            started.append(subprocess.Popen(command, cwd=folder, env={**own, **cache}, stderr=subprocess.DEVNULL))
-        yield address
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
 
 
 def bare(address: str, count: int, name: str) -> float:
@@ -90,12 +62,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tinsmith-overhead-") as name:
         folder = Path(name)
         os.environ["TINSMITH_CACHE"] = str(folder / "cache")
-        store = open_store(f"file://{folder / 'store'}")
-        with cluster(folder, chosen.workers) as address:
-            from distributed import Client
-
-            with Client(address, set_as_default=False) as client:
-                client.wait_for_workers(chosen.workers)
+        with local_cluster(folder, chosen.workers) as cluster:
+            address, store = cluster.address, open_store(cluster.store)
             bare(address, 100, "warm"), steps(address, 100, "warm", store)
             alone, ours = [], []
             for run in range(chosen.runs):

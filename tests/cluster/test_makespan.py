@@ -14,11 +14,11 @@ from builder.cluster.graph import graph_of
 from builder.cost.forecast import forecast
 from builder.cost.model import CostModel
 from builder.cost.simulate import Cluster
+from builder.plan.step import Plan, Step
 from builder.plan.summary import PlanLine, step_lines
 from builder.store.places import open_store
-from tests.bench.cluster_overhead import cluster
-from tests.cluster.noop import CODE
-from tests.cluster.sleeping import chain
+from tests.cluster.local import local_cluster
+from tests.cluster.noop import CODE, noop_step, plan_of
 
 WORKERS = 2
 CHAINS = {
@@ -29,11 +29,24 @@ CHAINS = {
 }
 
 
+TOLERANCE = 0.35
+"""For machines on which other tests run; ``python -m tests.bench.makespan`` tells how near it is."""
+
+
+def chain(name: str, seconds: Mapping[str, float]) -> Plan:
+    """Steps of these names that last so long, one after another; they leave the processors alone."""
+    steps: list[Step] = []
+    for step, duration in seconds.items():
+        needs = [steps[-1].name] if steps else []
+        steps.append(noop_step(step, *needs, key=name, seconds=duration))
+    return plan_of(name, *steps)
+
+
 def test_a_cluster_takes_as_long_as_is_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Costs come from the runs of a first build, as the store remembers them."""
     monkeypatch.setenv("TINSMITH_CACHE", str(tmp_path / "cache"))
-    store: Any = open_store(f"file://{tmp_path / 'store'}")
-    with cluster(tmp_path, WORKERS, "tests.cluster.sleeping") as address:
+    with local_cluster(tmp_path, WORKERS) as cluster:
+        store: Any = open_store(cluster.store)
         for build in ("first", "second"):
             plans = [chain(f"{build}-{name}", seconds) for name, seconds in CHAINS.items()]
             costs = CostModel.learnt(store.recent(100))
@@ -46,9 +59,9 @@ def test_a_cluster_takes_as_long_as_is_simulated(tmp_path: Path, monkeypatch: py
                     begun.append(time.monotonic())
 
             filled = fill(
-                plans, code=CODE, sources=lambda digest: Path(), store=store, scheduler=address, demand={},
+                plans, code=CODE, sources=lambda digest: Path(), store=store, scheduler=cluster.address, demand={},
                 costs=costs, emit=heard,
             )  # fmt: skip
             assert filled.ran.keys() == graph_of(plans).steps.keys()
     assert predicted.predicted == ()
-    assert begun[-1] - begun[0] == pytest.approx(predicted.simulation.makespan, rel=0.2)
+    assert begun[-1] - begun[0] == pytest.approx(predicted.simulation.makespan, rel=TOLERANCE)

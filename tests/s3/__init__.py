@@ -30,7 +30,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "an-id", "AWS_SECRET_ACCESS_KEY": "a-secret"
 
 
 class Server:
-    """A process of ``moto_server``, whose buckets are gone with it. ``strict``: it lets in nobody, once it has one."""
+    """A process of ``serve.py``, whose buckets are gone with it. ``strict``: it lets in nobody, once it has one."""
 
     def __init__(self, host: str = "127.0.0.1", port: int | None = None, *, strict: bool = False) -> None:
         self.host = host
@@ -49,7 +49,7 @@ class Server:
 
     def start(self, bucket: str = BUCKET) -> None:
         """Returns once it answers and has ``bucket``."""
-        command = [str(_programs() / "moto_server"), "-H", self.host, "-p", str(self.port)]
+        command = [str(_python()), str(_FOLDER / "serve.py"), self.host, str(self.port)]
         self._process = subprocess.Popen(
             command, env=self._environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -60,7 +60,7 @@ class Server:
                 return
             except OSError:
                 if self._process.poll() is not None:
-                    raise RuntimeError(f"moto_server ended with {self._process.returncode}") from None
+                    raise RuntimeError(f"the S3 server ended with {self._process.returncode}") from None
                 if time.monotonic() > deadline:
                     self.stop()
                     raise
@@ -108,11 +108,11 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def _programs() -> Path:
-    """The folder with ``moto_server``, at the version of requirements.lock."""
+def _python() -> Path:
+    """That of an environment with moto, at the version of requirements.lock."""
     nothing = digest_json(None)
     server = Toolchain("tests-s3", "3.11", "", digest_file(_FOLDER / "requirements.lock"), nothing, nothing)
-    return ensure_environment(server, _FOLDER, cache_folder(), _say) / "bin"
+    return ensure_environment(server, _FOLDER, cache_folder(), _say) / "bin" / "python"
 
 
 def _say(kind: str, detail: Mapping[str, Any]) -> None:

@@ -445,6 +445,8 @@ def test_installing_again_and_over_a_foreign_hook(tmp_path: Path, capsys: pytest
     assert os.access(path, os.X_OK)
     assert install(place, settings) == path
     assert (path.read_bytes(), (bare.folder / "config").read_bytes()) == before
+    install(place, Settings(("main",), "s3://team/store", place.releases))
+    assert read(place) == Settings(("main",), "s3://team/store", place.releases)
     install(place, Settings(("main",), place.store, place.releases))
     assert read(place) == Settings(("main",), place.store, place.releases)
     path.write_text("#!/bin/sh\necho mine\n")

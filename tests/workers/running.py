@@ -25,7 +25,8 @@ PATIENCE = 40.0
 def environment(**more: str) -> dict[str, str]:
     """This one's, with tinsmith importable, and no setting of whoever runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TINSMITH_", "DASK_"))}
-    return {**kept, "PYTHONPATH": str(ROOT), "TINSMITH_SETTINGS": "", **more}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**kept, "PYTHONPATH": path, "TINSMITH_SETTINGS": "", **more}
 
 
 class Scheduler:

@@ -167,6 +167,17 @@ def test_it_waits_for_a_scheduler_and_for_one_that_comes_back(tmp_path: Path) ->
     assert "Traceback" not in said(tmp_path)
 
 
+def test_two_workers_cannot_have_one_name(client: Client, head: Scheduler, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with worker(tmp_path, head.address):
+        until(lambda: offers(client), "a worker")
+        with worker(tmp_path / "other", head.address):
+            until(lambda: "again in" in said(tmp_path / "other"), "the end of the second one")
+            assert len(offers(client)) == 1
+    assert f"worker a: cannot join {head.address}: another worker has its name\n" in said(tmp_path / "other")
+    assert "Traceback" not in said(tmp_path / "other")
+
+
 def drop_it() -> None:
     from builder.cluster.worker import drop
 
@@ -264,6 +275,20 @@ def test_what_a_plain_worker_declares_by_itself_stays(
     assert capsys.readouterr().err.startswith("worker 7: 1 slot, ")
 
 
+@pytest.mark.parametrize(("kind", "found", "offered"), [("auto", "docker", True), ("auto", "local", False)])
+def test_docker_is_offered_where_the_engine_is_docker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, found: str, offered: bool
+) -> None:
+    monkeypatch.setenv("TINSMITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("builder.engine.select.choose", lambda name: SimpleNamespace(name=found))
+    made = worker_of_dask()
+    try:
+        preload.set_up(made, {preload.STORE: f"file://{tmp_path / 'store'}", preload.ENGINE: kind})
+    finally:
+        context.install(None)
+    assert ("docker" in made.state.total_resources) is offered
+
+
 def test_an_engine_that_could_not_be_made_is_made_later() -> None:
     tries: list[Callable[[], str]] = [lambda: "made"]
 
@@ -289,7 +314,7 @@ def test_the_settings_reach_the_worker_and_replace_those_that_it_would_inherit()
     settings = Settings("tcp://a:1", "s3://b", "n", toolchains=("litert", "tf1.15"), resources=("a=1",), memory_mb=5)
     inherited = {preload.GPUS: "4", preload.STORE: "file:///other", "PATH": "/bin"}
     assert environment_of(settings, inherited) == {
-        "DASK_LOGGING__DISTRIBUTED": "error",
+        "DASK_LOGGING__DISTRIBUTED": "critical",
         "PATH": "/bin",
         preload.STORE: "s3://b",
         preload.ENGINE: "auto",
