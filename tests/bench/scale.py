@@ -135,8 +135,8 @@ def main() -> int:
     rates = Rates(per_step, [scheduler_rate(workers, _RATED_PLANS) for workers in chosen.rated], store_rates())
     rank = rank_of(tasks)
     found = {workers: simulate(tasks, Cluster(workers), rank) for workers in WORKERS}
-    limited = limits(tasks, costs, rates)
-    bound = {workers: simulate(limited[0], replace(limited[1], workers=workers), rank) for workers in WORKERS}
+    limited = limits(tasks, rates)
+    bound = {workers: simulate(limited, cluster_of(workers, rates), rank) for workers in WORKERS}
     text = "\n".join([
         f"Costs were measured on {costs['machine']}, rates on {machine()}.\n",
         tables.measured(costs, rates),
@@ -150,19 +150,18 @@ def main() -> int:
     return 0
 
 
-def limits(tasks: Mapping[Digest, Task], costs: Costs, rates: Rates) -> tuple[dict[Digest, Task], Cluster]:
-    """``tasks``, and a cluster, with the scheduler and the folder that were measured.
-
-    Of the store both requests and bytes take time: what a task moves is that time in seconds, of which there is one a
-    second.
-    """
+def limits(tasks: Mapping[Digest, Task], rates: Rates) -> dict[Digest, Task]:
+    """``tasks`` with the folder that was measured: what a task moves is the seconds that its requests and bytes take
+    there."""
     folder = rates.stores[0]
-    mean = statistics.mean(item.requests for item in rates.asked.values())
-    changed = {
-        key: replace(task, moved=task.moved / min(folder.read, folder.written) + mean / min(folder.puts, folder.gets))
-        for key, task in tasks.items()
-    }
-    return changed, Cluster(1, tasks_a_second=rates.schedulers[-1].alone, bytes_a_second=1.0)
+    asked_for = statistics.mean(item.requests for item in rates.asked.values()) / min(folder.puts, folder.gets)
+    speed = min(folder.read, folder.written)
+    return {key: replace(task, moved=task.moved / speed + asked_for) for key, task in tasks.items()}
+
+
+def cluster_of(workers: int, rates: Rates) -> Cluster:
+    """For what ``limits`` gives: one second of the store a second."""
+    return Cluster(workers, tasks_a_second=rates.tasks_a_second(workers), bytes_a_second=1.0)
 
 
 def files_of(costs: Costs) -> dict[str, list[int]]:

@@ -73,6 +73,15 @@ class Rates:
     schedulers: Sequence[SchedulerRate]
     stores: Sequence[StoreRate]
 
+    def tasks_a_second(self, workers: int) -> float:
+        """Of a scheduler of its own with so many workers: the time of a task grows in line with their number, as each
+        that demands resources is held against all of them."""
+        first, last = self.schedulers[0], self.schedulers[-1]
+        if first.workers == last.workers:
+            return last.alone
+        growth = max(0.0, (1 / last.alone - 1 / first.alone) / (last.workers - first.workers))
+        return 1 / (1 / first.alone + growth * (workers - first.workers))
+
 
 def scheduler_rate(workers: int, plans: int) -> SchedulerRate:
     """Chains of tasks that do nothing, with priorities and resources, as steps have them."""
@@ -92,8 +101,10 @@ def scheduler_rate(workers: int, plans: int) -> SchedulerRate:
         client.wait_for_workers(workers, timeout=300)
         wait(_submitted(client, 10, "warm"))
         used, begun = _processor(scheduler.pid), time.perf_counter()
-        wait(_submitted(client, plans, "run"))
+        futures = _submitted(client, plans, "run")
+        wait(futures)
         seconds, used = time.perf_counter() - begun, _processor(scheduler.pid) - used
+        assert {future.status for future in futures} == {"finished"}
     count = plans * _CHAIN
     return SchedulerRate(workers, count / seconds, count / used)
 

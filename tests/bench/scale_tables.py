@@ -12,6 +12,7 @@ from builder.digest import Digest
 from tests.bench.scale_rates import Rates
 
 _BEGIN, _END = "<!-- figures: python -m tests.bench.scale --write -->", "<!-- end of figures -->"
+_MOST_WORKERS = 1000
 Costs = Mapping[str, Any]
 
 
@@ -27,6 +28,8 @@ def measured(costs: Costs, rates: Rates) -> str:
     schedulers = [("Dask's scheduler with", "tasks a second of its processor", "with workers on the same two")]
     for rate in rates.schedulers:
         schedulers.append((f"{rate.workers} workers", f"{rate.alone:,.0f}", f"{rate.seen:,.0f}"))
+    furthest = f"{rates.tasks_a_second(_MOST_WORKERS):,.0f}"
+    schedulers.append((f"{_MOST_WORKERS:,} workers, in line with these", furthest, ""))
     stores = [("store, 8 at once", "requests a second: puts", "gets", "written", "read")]
     for store in rates.stores:
         speeds = (f"{store.written / 1e6:.0f} MB/s", f"{store.read / 1e6:.0f} MB/s")
@@ -51,7 +54,7 @@ def bottleneck(tasks: Mapping[Digest, Task], found: Simulation, rates: Rates, co
     requests = len(tasks) * statistics.mean(item.requests for item in rates.asked.values()) / found.makespan
     moved = (sum(task.moved for task in tasks.values()) + workers * data) / found.makespan
     dispatched = len(tasks) / found.makespan
-    shares = [(dispatched / rates.schedulers[-1].alone, "scheduler", f"{dispatched:,.0f} tasks/s")]
+    shares = [(dispatched / rates.tasks_a_second(workers), "scheduler: tasks", f"{dispatched:,.0f}/s")]
     for store in rates.stores:
         shares.append((requests / min(store.puts, store.gets), f"{store.name}: requests", f"{requests:,.0f}/s"))
         shares.append((moved / min(store.written, store.read), f"{store.name}: bytes", f"{moved / 1e6:,.0f} MB/s"))
