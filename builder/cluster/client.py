@@ -29,6 +29,7 @@ from builder.engine.base import Emit
 from builder.errors import IntegrityError
 from builder.plan.code import StepCode
 from builder.plan.step import Step
+from builder.store.documents import MISSING
 
 if TYPE_CHECKING:
     from builder.store.cached import CachedStore
@@ -132,7 +133,8 @@ class Filling:
                 self._store.read(artifact.digest)
         except IntegrityError as error:
             self._store.disown(key)
-            drop(self._connection, [str(result.run.get("worker", ""))], error.message, self._emit)
+            if error.code != MISSING:
+                drop(self._connection, [str(result.run.get("worker", ""))], error.message, self._emit)
             return False
         return True
 
@@ -182,7 +184,8 @@ class Filling:
                     self._forget(lost, f"the store no longer has the result of step {self._graph.steps[lost].name}")
             text = "the store no longer has what it reads"
             self._lose(key, replace(outcome, status="failed", kind="IntegrityError", code="integrity", message=text))
-            drop(self._connection, outcome.blamed, "what it left in the store has other bytes", self._emit)
+            if outcome.blamed:
+                drop(self._connection, outcome.blamed, "what it left in the store has other bytes", self._emit)
         elif outcome.status == "lost":  # files of its sources
             digests = {item.source for item in self._graph.steps[key].inputs if item.source is not None}
             self._suspect |= digests

@@ -21,6 +21,7 @@ from builder.engine.base import Emit
 from builder.errors import IntegrityError, NoEngine, StoreUnreachable, TinsmithError
 from builder.settings import cache_folder
 from builder.store.base import StepResult
+from builder.store.documents import MISSING
 
 
 def work(job: Job, *before: Outcome) -> Outcome:
@@ -83,12 +84,13 @@ class _Work:
         found = {name: result for name, result in results.items() if result is not None}
         try:
             result = self._result(folder, found)
-        except IntegrityError:
+        except IntegrityError as error:
             damaged = [result for result in found.values() if looked_up(store, result.key) is None]
             if not damaged and not any(item.source for item in self._job.step.inputs):
                 raise
             keys = tuple(result.key for result in damaged)
-            blamed = tuple(str(result.run.get("worker", "")) for result in damaged)
+            wrong = damaged if error.code != MISSING else []
+            blamed = tuple(str(result.run.get("worker", "")) for result in wrong)
             return Outcome(self._key, "lost", self._here.name, keys=keys, blamed=blamed)
         run = {**result.run, "worker": self._here.name, "host": socket.gethostname()}
         record(replace(result, run=run), store)

@@ -58,8 +58,12 @@ def other_bytes(result: StepResult) -> IntegrityError:
     )
 
 
+MISSING = "missing-blob"
+"""The code of the error for a blob that is not there, for which, unlike for wrong bytes, nobody is to blame."""
+
+
 def missing(digest: Digest) -> IntegrityError:
-    return IntegrityError(f"the store has no blob {digest}", help="build again to make it anew")
+    return IntegrityError(f"the store has no blob {digest}", help="build again to make it anew", code=MISSING)
 
 
 def damaged_blob(digest: Digest, where: str) -> IntegrityError:

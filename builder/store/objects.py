@@ -120,16 +120,25 @@ class ObjectStore:
             if self._bucket.create(_blob(digest), data) or self._is_whole(digest, len(data)):
                 return digest
         raise IntegrityError(
-            f"the store {self.address} has a blob {digest} of another size",
+            f"the store {self.address} has a blob {digest} with other bytes than its name says",
             help="it cannot be moved away: ask who may write there to remove it",
         )
 
     def _is_whole(self, digest: Digest, size: int) -> bool:
-        """Whether the blob is there with this size; with another it is set aside. Its bytes are hashed by readers."""
+        """Whether the blob is there with its own bytes; one with others is set aside.
+
+        Whoever names a blob in a result answers for it, also where another writer was first.
+        """
         found = self._bucket.head(_blob(digest))
-        if found is not None and found.size != size:
-            self._bucket.set_aside(_blob(digest), found.tag, _aside(digest))
-        return found is not None and found.size == size
+        if found is None:
+            return False
+        if found.size == size:
+            hashed = _Hashed()
+            found = self._bucket.read(_blob(digest), hashed.begin)
+            if found is None or hashed.digest() == digest:
+                return found is not None
+        self._bucket.set_aside(_blob(digest), found.tag, _aside(digest))
+        return False
 
     def lookup(self, key: Digest) -> StepResult | None:
         try:

@@ -86,7 +86,7 @@ def test_bounds_may_be_fractions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def step(name: str, key: Digest, needs: tuple[str, ...] = ()) -> StepLine:
-    return StepLine(name=name, toolchain="tf1.15", key=key, needs=needs, work=1.0)
+    return StepLine(name=name, toolchain="tf1.15", key=key, needs=needs, work=0.0)
 
 
 def test_a_plan_over_a_shared_store_reads_one_list(s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from builder.digest import digest_bytes, hex_of
 from builder.errors import IntegrityError
 from builder.store.base import SharedStore, StepResult
+from builder.store.bucket import PART
 from tests.store.places import SHARED, Place, blob, put, result_name
 
 KEY = digest_bytes(b"key")
@@ -137,3 +138,13 @@ def test_what_is_recorded_is_known_from_one_listing(place: Place) -> None:
     for name in ("notes.json", f"{hex_of(KEY)}.txt", f"deeper/{hex_of(KEY)}.json", f"{hex_of(KEY)[1:]}.json"):
         place.put(f"results/{name}", json.dumps({}).encode())
     assert opened(place).recorded() == keys
+
+
+@pytest.mark.parametrize("size", [100, PART + 100])
+def test_who_writes_a_blob_answers_for_it_where_another_was_first(place: Place, tmp_path: Path, size: int) -> None:
+    data, wrong = bytes(size), bytes(size - 1) + b"\1"
+    place.put(blob(digest_bytes(data)), wrong)
+    (tmp_path / "file").write_bytes(data)
+    assert opened(place).write(tmp_path / "file") == digest_bytes(data)
+    assert opened(place).read(digest_bytes(data)) == data
+    assert place.names("damaged") == [f"damaged/{hex_of(digest_bytes(data))}"]
