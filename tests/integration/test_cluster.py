@@ -53,18 +53,18 @@ def test_a_host_dies_in_mid_training_and_the_scheduler_after_it(
     cluster.work_for("matrix")
     with ResultsWatch(cluster.objects) as results:
         building = cluster.build(matrix.copied(project, tmp_path / "project"))
-        first = building.wait_for(lambda event: event["kind"] == "started" and event["step"] == "train", 60)
+        first = building.wait_for(lambda event: event["kind"] == "started" and event["step"] == "train", 300)
         while not list(cluster.objects.glob("checkpoints/*/step-*.checkpoint")):
             assert building.running, building.last()
             time.sleep(0.02)
         (dying,) = [worker for worker in cluster.workers if worker.host.name == first["detail"]["worker"]]
         assert dying.host.kill() >= 3  # the supervisor, its child, the training
-        goes_on = building.wait_for(lambda event: "going on from step" in str(event["detail"].get("text")), 60)
+        goes_on = building.wait_for(lambda event: "going on from step" in str(event["detail"].get("text")), 300)
         assert goes_on["detail"]["worker"] != dying.host.name
         cluster.scheduler.kill()
         dying.start()
         cluster.scheduler.start()
-        assert building.wait(120) == 0, building.last()
+        assert building.wait(600) == 0, building.last()
     assert building.releases() == digests
     assert results.broken + results.lacking(matrix.step_keys(project)) == []
     finished = {event["detail"]["worker"] for event in building.events if event["kind"] == "finished"}
@@ -81,7 +81,7 @@ def test_a_worker_that_uploads_wrong_bytes_is_dropped(
     bad, honest = cluster.workers
     with ResultsWatch(cluster.objects, aside=True) as results:
         building = cluster.build(matrix.copied(project, tmp_path / "project"))
-        assert building.wait(120) == 0, building.last()
+        assert building.wait(600) == 0, building.last()
     assert building.releases() == digests
     released = [key for key, step in matrix.step_keys(project).items() if step == "package"]
     assert results.broken + results.lacking(released) == []
