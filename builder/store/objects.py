@@ -133,7 +133,7 @@ class ObjectStore:
         if found is None:
             return False
         if found.size == size:
-            hashed = _Hashed()
+            hashed = Hashed()
             found = self._bucket.read(_blob(digest), hashed.begin)
             if found is None or hashed.digest() == digest:
                 return found is not None
