@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from builder import checkpoints
 from builder.cost.work import work
@@ -19,6 +21,10 @@ from builder.result import believed
 from builder.store.base import Artifact, BuildStore, StepResult, Store
 from builder.store.workspaces import CHECKPOINTS
 
+T = TypeVar("T")
+U = TypeVar("U")
+
+_TRANSFERS = 8
 _MEASURES = "measure"
 """The step that gives other figures each time it runs."""
 
@@ -162,9 +168,18 @@ def _inputs(
             continue
         folders[item.name] = root / item.name
         folders[item.name].mkdir(parents=True)
-        for artifact in results[item.step].artifacts:
-            store.copy_to(artifact.digest, folders[item.name] / artifact.path)
+
+        def fetch(artifact: Artifact, into: Path = folders[item.name]) -> None:
+            store.copy_to(artifact.digest, into / artifact.path)
+
+        _at_once(fetch, results[item.step].artifacts)
     return folders
+
+
+def _at_once(transfer: Callable[[T], U], files: Sequence[T]) -> list[U]:
+    """``transfer`` of each of ``files``, some at a time: for a shared store most of it is waiting."""
+    with ThreadPoolExecutor(_TRANSFERS) as pool:
+        return list(pool.map(transfer, files))
 
 
 def _step_code(step: Step, folder: Path, code: StepCode) -> Path:
@@ -182,11 +197,13 @@ def _take(step: Step, output: Path, nonce: str, store: BuildStore) -> tuple[Arti
 
     StepFailed if there is no result of this very run, or a file is not as the result says.
     """
-    artifacts = []
-    for name, sha256 in believed(step.name, output, nonce):
+
+    def take(file: tuple[str, str]) -> Artifact:
+        name, sha256 = file
         path = output / name
         digest = store.write(path)
         if digest != f"sha256:{sha256}":
             raise StepFailed(f"step {step.name}: {name} changed after it was written")
-        artifacts.append(Artifact(name, digest, path.stat().st_size))
-    return tuple(artifacts)
+        return Artifact(name, digest, path.stat().st_size)
+
+    return tuple(_at_once(take, believed(step.name, output, nonce)))
