@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import time
@@ -77,6 +78,9 @@ class Connection:
                 f"--engine dask needs what is not installed: {error.name}",
                 help="pip install 'tinsmith[cluster]'",
             ) from error
+        # What goes wrong is said in this program's own words; Dask would add tracebacks when a scheduler goes.
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         # Where a graph was made in the user's code is nothing that a scheduler needs to show of tinsmith's.
         dask.config.set({"distributed.diagnostics.computations.nframes": 0})
         try:
