@@ -15,7 +15,7 @@ DETECTIONS = {"model.max_detections": "[10, 12]"}
 SEEDS = {"train.seed": "[1, 2]"}
 DEPTHS = {"model.depth_multiplier": "[0.25, 0.3]"}
 AXES = {2: DETECTIONS, 4: {**DETECTIONS, **SEEDS}, 8: {**DETECTIONS, **SEEDS, **DEPTHS}}
-"""Number of variants -> axes of the matrix. Of two variants that differ in the first alone, the training is the same."""
+"""Number of variants -> axes of the matrix. Where two differ in the first alone, their training is the same."""
 
 
 def manifest(variants: int, steps: int = 12) -> str:
