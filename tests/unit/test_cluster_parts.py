@@ -18,6 +18,7 @@ from builder.digest import Digest, canonical_json, digest_bytes, digest_json
 from builder.errors import IntegrityError, Interrupted, StoreUnreachable
 from builder.lock.content import dataset_digest
 from builder.plan.step import Plan, Step, StepInput
+from builder.progress.clean import LONGEST_TEXT
 from builder.store.cached import CachedStore
 from builder.store.disk import DiskStore
 from tests.fakes import Events
@@ -125,6 +126,19 @@ def test_events_say_of_which_step_and_worker_they_are_and_are_thinned_out() -> N
     assert sum(event["kind"] == "log" for event in sent) == 20
     emit("started", {})
     assert sent[-1] == {"kind": "started", "detail": {"step": "train", "key": NONE, "name": "train", "worker": "w1"}}
+
+
+def test_events_of_a_step_can_be_sent_whatever_it_says() -> None:
+    sent: list[Any] = []
+    emit = sender(sent, [10.0])
+    emit("message", {"text": "x" * 10**6, "a": 10**30, "b": float("nan"), "c": "\ud800\x1b[2J", "d": {1: b"", "e": []}})
+    detail = sent[0]["detail"]
+    assert len(detail["text"]) == LONGEST_TEXT and detail["c"] == "??[2J"
+    assert detail["a"] is None and detail["b"] is None and detail["d"] == {"1": None, "e": []}
+    emit("message", {"texts": ["x" * 1000] * 100})
+    for _ in range(100):
+        emit("anything", {})
+    assert len(sent) == 19
 
 
 def test_a_step_that_nobody_waits_for_is_ended() -> None:
