@@ -7,7 +7,6 @@ predicted from their parameters.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +32,8 @@ _MARGIN = 1.3
 _FURTHER = 1.5
 """Times the largest work seen: of larger ones nobody knows the memory."""
 _LEAST_SECONDS = 0.05
+_LARGEST = 1e12
+"""Nothing takes so long, or so much: a result may be written by anybody."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class CostModel:
 
 def _number(run: Mapping[str, Any], name: str) -> float | None:
     value = run.get(name)
-    sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LARGEST
     return float(value) if sound else None  # type: ignore[arg-type]
 
 

@@ -192,6 +192,19 @@ def test_a_store_that_is_down_ends_no_training(tmp_path: Path) -> None:
     assert "second.checkpoint is not in the store yet: no answer" in [item["text"] for item in events.of("message")]
 
 
+def test_a_step_may_leave_anything_where_checkpoints_lie(tmp_path: Path) -> None:
+    remote, elsewhere = _Remote(), tmp_path / "elsewhere"
+    store, folder = before_the_shared(remote, tmp_path), tmp_path / "out" / "checkpoints"
+    elsewhere.mkdir()
+    (elsewhere / "first.checkpoint").write_bytes(b"1")
+    folder.parent.symlink_to(elsewhere)
+    with kept(TRAINING, tmp_path, store, Events()):
+        assert not (elsewhere / "checkpoints").exists()
+        folder.rmdir()
+        folder.symlink_to(elsewhere)
+    assert not remote.saved
+
+
 @pytest.mark.parametrize("resumable", [True, False])
 def test_nothing_is_kept_apart_where_there_is_no_need(tmp_path: Path, resumable: bool) -> None:
     remote = _Remote(first=b"1")
