@@ -27,7 +27,7 @@ _APART = 1.2
 """Works nearer to each other than by this factor say nothing about a slope."""
 _MOST_RUNS = 150
 """Of a name: pairs grow with the square."""
-_MARGIN = 1.3
+MARGIN = 1.3
 """Memory on top of the most that was seen."""
 _FURTHER = 1.5
 """Times the largest work seen: of larger ones nobody knows the memory."""
@@ -132,7 +132,7 @@ class CostModel:
         seen = self._memory.get(name)
         if not seen or work > _FURTHER * max(run.work for run in seen):
             return None
-        return _MARGIN * max(run.used for run in seen)
+        return MARGIN * max(run.used for run in seen)
 
     def source(self, name: str) -> Source:
         """Where the seconds of the step ``name`` come from."""
