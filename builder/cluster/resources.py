@@ -23,7 +23,7 @@ DOCKER = "docker"
 AMPLE = 1e9
 """How much is offered of what any number of steps can use at once; each demands 1. Both are exact as floats."""
 
-_TOOLCHAIN, _STORE, _TINSMITH = "toolchain", "store", "tinsmith"
+_TOOLCHAIN, _BUILD = "toolchain", "build"
 _VERSION = 12
 
 
@@ -34,8 +34,9 @@ def toolchain(name: str, requirements: Digest) -> str:
 
 def kinship(store: str, tinsmith: str) -> dict[str, float]:
     """What a worker offers and a step demands so that both are of builds with this store and version of tinsmith: on
-    one scheduler there may be others, which would fail every step at once, and so get the next."""
-    return {f"{_STORE}:{store[:_VERSION]}": 1.0, f"{_TINSMITH}:{tinsmith}": 1.0}
+    one scheduler there may be others, which would fail every step at once, and so get the next. One name, as the
+    scheduler holds each against all workers."""
+    return {f"{_BUILD}:{store[:_VERSION]}:{tinsmith}": 1.0}
 
 
 def offered(
@@ -115,12 +116,13 @@ def _lacking(name: str, amount: float, offers: Mapping[str, Resources], workers:
             there = ", ".join(sorted(item.rpartition(":")[2] for item in others))
             return f"toolchain {called} is wanted in version {version}, and the workers have {there}"
         return f"{workers} {'does not have' if only else 'has'} toolchain {called} (version {version})"
-    if rest and kind in (_STORE, _TINSMITH):
-        there = ", ".join(sorted({item.partition(":")[2] for offer in offers.values() for item in offer
-                                  if item.startswith(f"{kind}:")}))  # fmt: skip
-        if kind == _STORE:
-            return f"{workers} {'does not use' if only else 'uses'} the store of the build"
-        return f"the build has tinsmith {rest}, and the workers have {there or 'none'}"
+    if kind == _BUILD and rest:
+        store, _, version = rest.partition(":")
+        alike = {item for offer in offers.values() for item in offer if item.startswith(f"{_BUILD}:{store}:")}
+        if alike:
+            there = ", ".join(sorted(item.split(":", 2)[2] for item in alike))
+            return f"the build has tinsmith {version}, and the workers have {there}"
+        return f"{workers} {'does not use' if only else 'uses'} the store of the build"
     if name == DOCKER:
         return f"an image of one's own needs the docker engine, which {workers} {'does not have' if only else 'has'}"
     owner, largest = max(((one, offer.get(name, 0.0)) for one, offer in offers.items()), key=lambda item: item[1])
@@ -136,8 +138,8 @@ def _worded(name: str, amount: float) -> str:
         return f"toolchain {called} (version {version})"
     if name == MEMORY:
         return f"{_number(amount)} MB of memory"
-    if rest and kind in (_STORE, _TINSMITH):
-        return f"{kind} {rest}"
+    if kind == _BUILD and rest:
+        return "the store and tinsmith of the build"
     return name if name == DOCKER else f"{name} {_number(amount)}"
 
 
