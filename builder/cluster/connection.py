@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,14 +22,23 @@ PATIENCE = "TINSMITH_CLUSTER_PATIENCE"
 """The variable with the seconds for which a scheduler, or a worker that can take a step, is waited for."""
 _PATIENCE_SECONDS = 300.0
 _ATTEMPT_SECONDS = 10.0
+_MOST_EVENTS = 10_000
+_LOGS = "DASK_LOGGING__DISTRIBUTED"
 
 
 def patience() -> float:
     chosen = os.environ.get(PATIENCE, "")
-    try:
-        return float(chosen) if chosen else _PATIENCE_SECONDS
-    except ValueError:
-        raise UsageError(f"{PATIENCE} is no number of seconds: {chosen!r}") from None
+    if chosen and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", chosen):
+        raise UsageError(f"{PATIENCE} is no number of seconds: {chosen!a:.50}", help="such as 300")
+    return float(chosen) if chosen else _PATIENCE_SECONDS
+
+
+def _quiet() -> None:
+    """What is to be told, the build tells; Dask would add pages to every lost connection."""
+    if _LOGS not in os.environ:
+        for name in [*logging.root.manager.loggerDict]:
+            if name.partition(".")[0] == "distributed":
+                logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class Connection:
@@ -44,6 +54,8 @@ class Connection:
         """A client that is connected. NoEngine if the scheduler does not answer within ``patience``; UsageError if its
         address is none, or Dask is not installed."""
         if self._client is not None and self._client.status == "running":
+            # Dask connects anew by itself, but forgets this.
+            self._client.subscribe_topic(TOPIC, self._receive)
             return self._client
         self.close()
         deadline, told = time.monotonic() + patience(), False
@@ -51,6 +63,8 @@ class Connection:
             try:
                 self._client = self._connected()
                 return self._client
+            except ValueError as error:
+                raise UsageError(f"{self.address!r} is no address of a scheduler: {error}") from error
             except OSError as error:  # also what distributed raises when a time is over
                 if time.monotonic() > deadline:
                     raise NoEngine(
@@ -61,6 +75,13 @@ class Connection:
                     self._emit("message", {"text": f"waiting for the scheduler at {self.address}"})
                     told = True
                 time.sleep(0.5)
+            except (TypeError, RuntimeError, ImportError, AssertionError) as error:
+                # No certificate, an address that Dask's configuration forbids, another version, no scheduler at all.
+                raise NoEngine(
+                    f"the scheduler at {self.address} cannot be used: {str(error) or type(error).__name__}",
+                    help="tls:// takes certificates in Dask's configuration, which may also ask for tls:// "
+                    "(docs/cluster.md); versions of Dask have to fit",
+                ) from error
 
     def close(self) -> None:
         """Gives up whatever this connection asked for; what is finished is in the store."""
@@ -83,15 +104,25 @@ class Connection:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         # Where a graph was made in the user's code is nothing that a scheduler needs to show of tinsmith's.
         dask.config.set({"distributed.diagnostics.computations.nframes": 0})
+        _quiet()
+        client: Client = Client.__new__(Client)
         try:
-            client = Client(self.address, timeout=min(_ATTEMPT_SECONDS, patience()), set_as_default=False)
-        except ValueError as error:
-            raise UsageError(f"{self.address!r} is no address of a scheduler: {error}") from error
+            client.__init__(  # type: ignore[misc]
+                self.address, timeout=min(_ATTEMPT_SECONDS, patience()), set_as_default=False
+            )
+        except BaseException:
+            # There is nothing to close; Dask would try for long, whenever this is collected, and print a traceback.
+            client.status = "closed"
+            with contextlib.suppress(Exception):
+                client._loop_runner.stop()
+            raise
         client.subscribe_topic(TOPIC, self._receive)
         return client
 
     def _receive(self, event: tuple[float, Any]) -> None:
         """Called on the client's own thread."""
         message = event[1]
+        if self.events.qsize() >= _MOST_EVENTS:  # nobody takes them: data is on its way to the store
+            return
         if isinstance(message, Mapping) and isinstance(message.get("detail"), Mapping):
             self.events.put((str(message.get("kind")), message["detail"]))
