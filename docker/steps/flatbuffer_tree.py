@@ -10,7 +10,7 @@ import struct
 import flatbuffer
 from tflite_schema import INTEGERS, TEXT, Union
 
-_WIDTH = {"b": 1, "i": 4, "q": 8, "f": 4}
+_WIDTH = {"b": 1, "i": 4, "I": 4, "q": 8, "f": 4}
 _ALIGNED = 16
 """Constants of a network start at a multiple of it: TensorFlow uses them where they lie."""
 

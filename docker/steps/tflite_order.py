@@ -18,6 +18,8 @@ import flatbuffer
 import flatbuffer_tree
 import tflite_schema as schema
 
+_LACKING = "the network refers to parts that it does not have"
+
 
 def ordered(model):
     """``model`` (a .tflite, bytes) with its parts in their one order and layout; it computes the same.
@@ -38,8 +40,8 @@ def in_order(model):
             _order_tensors(subgraph, model[schema.MODEL_BUFFERS])
         _order_codes(model)
         _order_buffers(model)
-    except (KeyError, IndexError, TypeError):
-        raise ValueError("the network refers to parts that it does not have")
+    except (IndexError, TypeError):
+        raise ValueError(_LACKING)
     return model
 
 
@@ -131,5 +133,7 @@ def _numbered(parts, named, content):
     """``parts`` in the order in which ``named`` has their numbers first, then the others by ``content(number)``; and
     the new number of each by its old one."""
     order = list(collections.OrderedDict.fromkeys(named))
+    if not set(range(len(parts))).issuperset(order):
+        raise ValueError(_LACKING)
     order += sorted(set(range(len(parts))).difference(order), key=lambda number: repr(content(number)))
     return [parts[number] for number in order], {number: place for place, number in enumerate(order)}

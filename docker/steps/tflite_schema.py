@@ -3,7 +3,7 @@ converters of TensorFlow 1 write them.
 
 A table is a tuple with the kind of each field by its number. A kind is one of
 
-- ``"b"``, ``"i"``, ``"f"``: a number of 1 or 4 bytes, as ``struct`` reads it;
+- ``"b"``, ``"i"``, ``"I"``, ``"f"``: a number of 1 or 4 bytes, as ``struct`` reads it;
 - ``TEXT``: a string; ``BYTES``, ``INTEGERS``, ``LONGS``, ``FLOATS``: a vector of numbers of 1, 4, 8 and 4 bytes;
 - a table: one of it; ``[table]``: a vector of them;
 - ``Union(field, tables)``: the table that ``tables`` has under the number in ``field``, or an empty one;
@@ -58,19 +58,19 @@ BUFFER_DATA = 0
 
 QUANTIZATION = (FLOATS, FLOATS, FLOATS, LONGS, "b", None, "i")
 
-TENSOR = (INTEGERS, "b", "i", TEXT, QUANTIZATION, "b")
+TENSOR = (INTEGERS, "b", "I", TEXT, QUANTIZATION, "b")
 TENSOR_BUFFER, TENSOR_VARIABLE = 2, 5
 
-CODE = ("b", TEXT, "i")
+CODE = ("b", TEXT, "i", "i")
 
-OPERATOR = ("i", INTEGERS, INTEGERS, "b", Union(3, OPTIONS), BYTES, "b", BYTES)
+OPERATOR = ("I", INTEGERS, INTEGERS, "b", Union(3, OPTIONS), BYTES, "b", BYTES)
 OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS = 0, 1, 2
 
 SUBGRAPH = ([TENSOR], INTEGERS, INTEGERS, [OPERATOR], TEXT)
 SUBGRAPH_TENSORS, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_OPERATORS = 0, 1, 2, 3
 
-METADATA = (TEXT, "i")
+METADATA = (TEXT, "I")
 METADATA_BUFFER = 1
 
-MODEL = ("i", [CODE], [SUBGRAPH], TEXT, [BUFFER], INTEGERS, [METADATA])
+MODEL = ("I", [CODE], [SUBGRAPH], TEXT, [BUFFER], INTEGERS, [METADATA])
 MODEL_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS, MODEL_METADATA_BUFFERS, MODEL_METADATA = 1, 2, 4, 5, 6
