@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 2.0
 _GATHER_SECONDS = 30.0
+_LONGEST = 2000
 TaskKey = tuple[str, str, int]
 
 
@@ -147,8 +148,9 @@ class Round:
             if error.task == self._keys[key]:
                 self.killed.add(key)
             return []
-        message = f"a worker cannot run step {self._jobs[key].step.name}: {type(error).__name__}: {error}"
-        help = "start workers with 'tinsmith worker', all with the tinsmith of this build"
+        said = " ".join(str(error).split())[:_LONGEST]
+        message = f"the cluster cannot run step {self._jobs[key].step.name}: {type(error).__name__}: {said}"
+        help = "the scheduler and all workers need the tinsmith of this build; start workers with 'tinsmith worker'"
         return [Outcome(key, "failed", kind="NoEngine", code="no-engine", message=message, help=help)]
 
     def _given_up(self, why: Mapping[Digest, str]) -> list[Outcome]:
