@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import time
 from collections.abc import Mapping
@@ -12,22 +11,12 @@ from typing import TYPE_CHECKING, Any
 from builder.cluster.events import TOPIC
 from builder.engine.base import Emit
 from builder.errors import NoEngine, UsageError
+from builder.settings import cluster_patience
 
 if TYPE_CHECKING:
     from distributed import Client
 
-PATIENCE = "TINSMITH_CLUSTER_PATIENCE"
-"""The variable with the seconds for which a scheduler, or a worker that can take a step, is waited for."""
-_PATIENCE_SECONDS = 300.0
 _ATTEMPT_SECONDS = 10.0
-
-
-def patience() -> float:
-    chosen = os.environ.get(PATIENCE, "")
-    try:
-        return float(chosen) if chosen else _PATIENCE_SECONDS
-    except ValueError:
-        raise UsageError(f"{PATIENCE} is no number of seconds: {chosen!r}") from None
 
 
 class Connection:
@@ -40,12 +29,13 @@ class Connection:
         self._client: Client | None = None
 
     def client(self) -> Client:
-        """A client that is connected. NoEngine if the scheduler does not answer within ``patience``; UsageError if its
-        address is none, or Dask is not installed."""
+        """A client that is connected. NoEngine if the scheduler does not answer within ``cluster_patience``;
+        UsageError if its address is none, or Dask is not installed."""
         if self._client is not None and self._client.status == "running":
             return self._client
         self.close()
-        deadline, told = time.monotonic() + patience(), False
+        patience, told = cluster_patience(), False
+        deadline = time.monotonic() + patience
         while True:
             try:
                 self._client = self._connected()
@@ -53,7 +43,7 @@ class Connection:
             except OSError as error:  # also what distributed raises when a time is over
                 if time.monotonic() > deadline:
                     raise NoEngine(
-                        f"no Dask scheduler answers at {self.address}: {error}",
+                        f"no Dask scheduler answers at {self.address} for {patience:g} s: {_reason(error)}",
                         help="start one ('dask scheduler') or see --scheduler; --engine local needs none",
                     ) from error
                 if not told:
@@ -80,7 +70,7 @@ class Connection:
         # Where a graph was made in the user's code is nothing that a scheduler needs to show of tinsmith's.
         dask.config.set({"distributed.diagnostics.computations.nframes": 0})
         try:
-            client = Client(self.address, timeout=min(_ATTEMPT_SECONDS, patience()), set_as_default=False)
+            client = Client(self.address, timeout=min(_ATTEMPT_SECONDS, cluster_patience()), set_as_default=False)
         except ValueError as error:
             raise UsageError(f"{self.address!r} is no address of a scheduler: {error}") from error
         client.subscribe_topic(TOPIC, self._receive)
@@ -91,3 +81,10 @@ class Connection:
         message = event[1]
         if isinstance(message, Mapping) and isinstance(message.get("detail"), Mapping):
             self.events.put((str(message.get("kind")), message["detail"]))
+
+
+def _reason(error: BaseException) -> str:
+    """What was at the bottom of it; above that, Dask tells of its own objects."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)

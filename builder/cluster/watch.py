@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from builder.cluster.connection import patience
 from builder.cluster.resources import MEMORY, SLOTS, Resources, fits, unplaceable
 from builder.digest import Digest
 from builder.engine.base import Emit
 from builder.plan.step import Step
+from builder.settings import cluster_patience
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -104,5 +104,5 @@ class Watch:
                 self._since.pop(key, None)
             else:
                 self._since.setdefault(key, now)
-        late = [key for key, since in self._since.items() if key in pending and now - since > patience()]
+        late = [key for key, since in self._since.items() if key in pending and now - since > cluster_patience()]
         return {key: f"step {self._steps[key].name}: {unplaceable(self._demands[key], self._workers)}" for key in late}
