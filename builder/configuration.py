@@ -51,13 +51,15 @@ class Trust(Section):
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]*$", max_length=128)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+SCHEDULER = r"^((tcp|tls)://[!-~]+:[0-9]{1,5}|wss?://[!-~]+)$"
+"""The address of a Dask scheduler."""
 
 
 class Cluster(Section):
     """``scheduler``: the Dask scheduler that builds with ``--engine dask`` and workers go to. ``demand``: resources
     that steps demand of a worker, by the step's name."""
 
-    scheduler: Annotated[str, StringConstraints(pattern=r"^(tcp|tls|ws|wss)://[!-~]+$", max_length=256)] | None = None
+    scheduler: Annotated[str, StringConstraints(pattern=SCHEDULER, max_length=256)] | None = None
     demand: Annotated[dict[Name, dict[Name, Amount]], Field(max_length=256)] = {}
 
 
@@ -85,6 +87,21 @@ def configurations(folder: Path | None = None) -> tuple[Configuration, ...]:
     """
     paths = [path for path in (project_file(folder or Path.cwd()), user_file()) if path is not None and path.is_file()]
     return tuple(Configuration(path, read_settings(path)) for path in dict.fromkeys(paths))
+
+
+def scheduler_address(chosen: str | None) -> str:
+    """``chosen``, or else the scheduler of ``configurations()``. UsageError if there is none, or it is no address."""
+    found = chosen or next(
+        (one.settings.cluster.scheduler for one in configurations() if one.settings.cluster.scheduler), None
+    )
+    if found is None:
+        raise UsageError(
+            "no scheduler is named",
+            help="--scheduler tcp://HOST:8786, TINSMITH_SCHEDULER, or [cluster] scheduler in tinsmith.toml",
+        )
+    if not re.fullmatch(SCHEDULER, found):
+        raise UsageError(f"{found!a:.200} is no address of a scheduler", help="tcp://HOST:8786, or tls://HOST:8786")
+    return found
 
 
 def project_file(folder: Path) -> Path | None:

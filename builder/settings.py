@@ -36,6 +36,12 @@ def store_cache_bytes() -> int:
     return int(_number("TINSMITH_STORE_CACHE_GB", "20", "gigabytes") * 1e9)
 
 
+def cluster_patience() -> float:
+    """How many seconds to wait for a scheduler, or a worker that can take a step: ``TINSMITH_CLUSTER_PATIENCE``.
+    UsageError as above."""
+    return _number("TINSMITH_CLUSTER_PATIENCE", "300", "seconds")
+
+
 def _number(variable: str, default: str, unit: str) -> float:
     chosen = os.environ.get(variable) or default
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", chosen):

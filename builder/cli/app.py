@@ -34,7 +34,7 @@ from builder.cli import (
     why,
     worker,
 )
-from builder.errors import InvalidManifest, StoreUnreachable, TinsmithError
+from builder.errors import Interrupted, InvalidManifest, StoreUnreachable, TinsmithError
 from builder.printed import printable
 
 
@@ -102,6 +102,9 @@ def main() -> None:
         for part in getattr(error, "errors", [error]):
             print(render(part.diagnostics, part.source), file=sys.stderr)
         sys.exit(error.exit_status)
+    except Interrupted as ended:
+        print(printable(ended.message), file=sys.stderr)
+        sys.exit(ended.exit_status)
     except TinsmithError as error:
         print(printable(f"error[{error.code}]: {error.message}"), file=sys.stderr)
         if error.help:
@@ -112,9 +115,9 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         print(printable(f"error[{StoreUnreachable.code}]: {where}{error.strerror or error}"), file=sys.stderr)
         sys.exit(StoreUnreachable.exit_status)
-    except (KeyboardInterrupt, SystemExit) as ended:
+    except (KeyboardInterrupt, SystemExit) as exit:
         # typer makes an exit with this status of an interrupt, and says nothing.
-        if isinstance(ended, SystemExit) and ended.code != 130:
+        if isinstance(exit, SystemExit) and exit.code != 130:
             raise
         print("interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
         sys.exit(130)

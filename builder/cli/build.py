@@ -19,6 +19,7 @@ from builder.cli.options import (
     Scheduler,
     Sources,
     StoreFolder,
+    one_of,
     source_paths,
 )
 from builder.cli.report import Against
@@ -66,6 +67,7 @@ def build(
     from builder.cost.model import RECENT, CostModel
     from builder.cost.work import work
     from builder.digest import Digest
+    from builder.errors import UsageError
     from builder.lock.sources import source_opener
     from builder.plan.announced import announced
     from builder.release.canary import planned_canaries, try_canaries
@@ -79,6 +81,9 @@ def build(
     from builder.settings import cache_folder
     from builder.store.places import open_store
 
+    one_of("--engine", engine, ("auto", "docker", "local", "dask"))
+    if engine != "dask" and scheduler != os.environ.get("TINSMITH_SCHEDULER"):
+        raise UsageError("--scheduler goes with --engine dask", help="add the one, or leave out the other")
     if canary:
         _alone("--check" if check else "--key" if key != os.environ.get("TINSMITH_KEY") else None)
     layout, opened = Layout(releases), open_store(store)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder import errors
 from builder.cli.load import Planned
-from builder.configuration import configurations
+from builder.configuration import configurations, scheduler_address
 from builder.digest import Digest
 from builder.engine.base import Emit
 from builder.errors import InvalidManifest, TinsmithError, UsageError
@@ -32,17 +32,11 @@ class Cluster:
 
     @classmethod
     def named(cls, scheduler: str | None, store: BuildStore, *, check: bool) -> Cluster:
-        """The one at ``scheduler``, as the command line has it, or else tinsmith.toml. UsageError if there is none, or
-        its workers could not use ``store``."""
+        """The one at ``scheduler``, as the command line has it, or else tinsmith.toml. UsageError if that is no
+        address, or workers could not use ``store``."""
         from builder.store.cached import CachedStore
 
-        settings = (one.settings.cluster.scheduler for one in configurations())
-        address = scheduler or next((found for found in settings if found), None)
-        if address is None:
-            raise UsageError(
-                "--engine dask needs a scheduler",
-                help="--scheduler tcp://HOST:8786, TINSMITH_SCHEDULER, or [cluster] scheduler in tinsmith.toml",
-            )
+        address = scheduler_address(scheduler)
         if check:
             raise UsageError(
                 "--check runs steps on this machine", help="build with --engine local or docker, and the same --store"

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import queue
-import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,23 +13,14 @@ from typing import TYPE_CHECKING, Any
 from builder.cluster.events import TOPIC
 from builder.engine.base import Emit
 from builder.errors import NoEngine, UsageError
+from builder.settings import cluster_patience
 
 if TYPE_CHECKING:
     from distributed import Client
 
-PATIENCE = "TINSMITH_CLUSTER_PATIENCE"
-"""The variable with the seconds for which a scheduler, or a worker that can take a step, is waited for."""
-_PATIENCE_SECONDS = 300.0
 _ATTEMPT_SECONDS = 10.0
 _MOST_EVENTS = 10_000
 _LOGS = "DASK_LOGGING__DISTRIBUTED"
-
-
-def patience() -> float:
-    chosen = os.environ.get(PATIENCE, "")
-    if chosen and not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", chosen):
-        raise UsageError(f"{PATIENCE} is no number of seconds: {chosen!a:.50}", help="such as 300")
-    return float(chosen) if chosen else _PATIENCE_SECONDS
 
 
 def _quiet() -> None:
@@ -51,14 +41,15 @@ class Connection:
         self._client: Client | None = None
 
     def client(self) -> Client:
-        """A client that is connected. NoEngine if the scheduler does not answer within ``patience``; UsageError if its
-        address is none, or Dask is not installed."""
+        """A client that is connected. NoEngine if the scheduler does not answer within ``cluster_patience``;
+        UsageError if its address is none, or Dask is not installed."""
         if self._client is not None and self._client.status == "running":
             # Dask connects anew by itself, but forgets this.
             self._client.subscribe_topic(TOPIC, self._receive)
             return self._client
         self.close()
-        deadline, told = time.monotonic() + patience(), False
+        patience, told = cluster_patience(), False
+        deadline = time.monotonic() + patience
         while True:
             try:
                 self._client = self._connected()
@@ -68,7 +59,7 @@ class Connection:
             except OSError as error:  # also what distributed raises when a time is over
                 if time.monotonic() > deadline:
                     raise NoEngine(
-                        f"no Dask scheduler answers at {self.address}: {error}",
+                        f"no Dask scheduler answers at {self.address} for {patience:g} s: {_reason(error)}",
                         help="start one ('dask scheduler') or see --scheduler; --engine local needs none",
                     ) from error
                 if not told:
@@ -108,7 +99,7 @@ class Connection:
         client: Client = Client.__new__(Client)
         try:
             client.__init__(  # type: ignore[misc]
-                self.address, timeout=min(_ATTEMPT_SECONDS, patience()), set_as_default=False
+                self.address, timeout=min(_ATTEMPT_SECONDS, cluster_patience()), set_as_default=False
             )
         except BaseException:
             # There is nothing to close; Dask would try for long, whenever this is collected, and print a traceback.
@@ -126,3 +117,10 @@ class Connection:
             return
         if isinstance(message, Mapping) and isinstance(message.get("detail"), Mapping):
             self.events.put((str(message.get("kind")), message["detail"]))
+
+
+def _reason(error: BaseException) -> str:
+    """What was at the bottom of it; above that, Dask tells of its own objects."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)

@@ -52,11 +52,9 @@ def dask_teardown(worker: Worker) -> None:
 
 def set_up(worker: Worker, environ: Mapping[str, str]) -> None:
     """As ``dask_setup``, with the settings in ``environ``; errors are raised."""
-    from builder.engine.select import NAMES, choose
+    from builder.engine.select import choose, known
 
-    kind = environ.get(ENGINE) or "auto"
-    if kind not in NAMES:
-        raise UsageError(f"no engine is called '{kind}'", help=f"one of: {', '.join(NAMES)}")
+    kind = known(environ.get(ENGINE) or "auto")
     toolchains = machine.toolchains(environ.get(TOOLCHAINS, "").split())
     memory = _number(environ, MEMORY_MB)
     gpus = _number(environ, GPUS)
@@ -116,6 +114,8 @@ def _extra(text: str) -> dict[str, float]:
             found[name] = -1.0
         if not (name and 0 <= found[name] < float("inf")):
             raise UsageError(f"{pair!r} is no resource", help="NAME=N, as in license=2")
+        if name in (SLOTS, MEMORY, GPU, DOCKER):
+            raise UsageError(f"{pair!r}: {name} has an option of its own", help="--slots, --memory, --gpu, --engine")
     return found
 
 

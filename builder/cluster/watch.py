@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from builder.cluster.connection import patience
 from builder.cluster.resources import MEMORY, SLOTS, Resources, fits, unplaceable
 from builder.digest import Digest
 from builder.engine.base import Emit
 from builder.plan.step import Step
+from builder.settings import cluster_patience
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -112,7 +112,7 @@ class Watch:
         for key in stuck:
             if self._workers and now - self._since[key] > _FIRST_WORKER_SECONDS:
                 self._tell_stuck(key)
-        late = [key for key in stuck if now - self._since[key] > patience()]
+        late = [key for key in stuck if now - self._since[key] > cluster_patience()]
         return {key: f"step {self._steps[key].name}: {unplaceable(self._demands[key], self._workers)}" for key in late}
 
     def _tell_stuck(self, key: Digest) -> None:

@@ -16,19 +16,29 @@ from builder.resources import toolchain_folder
 NAMES = ("auto", "docker", "local")
 
 
+def known(name: str) -> str:
+    """``name``, if it is an engine's of this machine; else UsageError."""
+    if name == "dask":
+        raise UsageError(
+            "only 'tinsmith build' knows the engine dask; this runs on one machine",
+            help=f"one of: {', '.join(NAMES)}",
+        )
+    if name not in NAMES:
+        raise UsageError(f"no engine is called {name!r}", help=f"one of: {', '.join(NAMES)}")
+    return name
+
+
 def choose(name: str, folders: Callable[[str], Path] = toolchain_folder) -> Engine:
     """The engine called ``name``; ``auto`` is docker if a daemon answers, else local.
 
     ``folders`` finds a toolchain's folder by its name.
 
-    NoEngine if docker is asked for by name and no daemon answers.
+    NoEngine if docker is asked for by name and no daemon answers; UsageError as for ``known``.
     """
-    if name == "local":
+    if known(name) == "local":
         return LocalEngine(folders=folders)
     if name == "docker":
         return _docker(folders)
-    if name != "auto":
-        raise UsageError(f"no engine is called {name!r}", help=f"one of: {', '.join(NAMES)}")
     try:
         return _docker(folders)
     except NoEngine:

@@ -33,7 +33,10 @@ class Together:
 
     def lines(self, event: Event) -> Told:
         step = "build" if event.kind == "workers" else event.step
-        told = [*self._starts(event.time), (step, self._described(event))]
+        described = self._described(event)
+        # What a step says comes after its start, also where that is not told otherwise.
+        now_told = event.key if described and event.kind not in ("finished", "failed", "lost") else None
+        told = [*self._starts(event.time, now_told), (step, described)]
         if event.kind in ("finished", "failed", "lost"):
             self._said.pop(event.key, None)
         return [*told, *self._total(event)]
@@ -71,12 +74,12 @@ class Together:
             case _:
                 return news_of(event, board)
 
-    def _starts(self, now: float) -> Told:
-        """Of what began a while ago and runs still."""
+    def _starts(self, now: float, key: str | None) -> Told:
+        """Of what began a while ago and runs still, and of the step with this key."""
         told = []
-        for key, event in list(self._begun.items()):
-            if now - event.time >= _SHORT:
-                del self._begun[key]
+        for begun, event in list(self._begun.items()):
+            if begun == key or now - event.time >= _SHORT:
+                del self._begun[begun]
                 row = self._board.row_of(event)
                 again = (", going on" if row.training else ", once more") if row is not None and row.lost else ""
                 text = f"started ({event.detail.get('engine')}){again}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from builder.store.objects import ObjectStore
 
 FORMS = "a folder, s3://BUCKET/PREFIX or file:///FOLDER"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._=@+-]+")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")

@@ -11,8 +11,9 @@ import dask
 import pytest
 
 from builder.cluster.banned import drop
-from builder.cluster.connection import _MOST_EVENTS, PATIENCE, Connection, patience
+from builder.cluster.connection import _MOST_EVENTS, Connection
 from builder.errors import NoEngine, TinsmithError, UsageError
+from builder.settings import cluster_patience
 from tests.fakes import Events
 
 pytest.importorskip("distributed")
@@ -20,7 +21,7 @@ pytest.importorskip("distributed")
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PATIENCE, "0.2")
+    monkeypatch.setenv("TINSMITH_CLUSTER_PATIENCE", "0.2")
 
 
 @pytest.mark.parametrize(
@@ -63,9 +64,9 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("value", ["nan", "-1", "inf", "1e3", "soon"])
 def test_a_patience_that_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv(PATIENCE, value)
+    monkeypatch.setenv("TINSMITH_CLUSTER_PATIENCE", value)
     with pytest.raises(UsageError, match="no number of seconds"):
-        patience()
+        cluster_patience()
 
 
 def test_events_that_nobody_takes_are_dropped() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from builder.configuration import parse_settings
+from builder.configuration import parse_settings, scheduler_address
 from builder.errors import UsageError
 
 
@@ -48,3 +50,21 @@ def test_a_setting_that_is_nearly_right() -> None:
     with pytest.raises(UsageError) as raised:
         parse_settings(b"[cluster]\nschedulr = 1\n", "t")
     assert raised.value.help == "did you mean 'scheduler'?"
+
+
+@pytest.mark.parametrize("address", ["head:8786", "127.0.0.1", "tcp://head", "tcp://head:port", "http://head:8786"])
+def test_what_is_no_address_of_a_scheduler(address: str) -> None:
+    with pytest.raises(UsageError, match="is no address of a scheduler"):
+        scheduler_address(address)
+
+
+def test_the_scheduler_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("TINSMITH_SETTINGS", "")
+    with pytest.raises(UsageError, match="no scheduler is named"):
+        scheduler_address(None)
+    file = tmp_path / "tinsmith.toml"
+    file.write_text('[cluster]\nscheduler = "tls://head:8786"\n')
+    monkeypatch.setenv("TINSMITH_SETTINGS", str(file))
+    assert scheduler_address(None) == "tls://head:8786"
+    assert scheduler_address("tcp://other:1") == "tcp://other:1"

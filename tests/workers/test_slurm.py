@@ -95,7 +95,7 @@ def test_a_batch_script_starts_workers_and_a_cancelled_job_ends_one_in_order(
         until(lambda: not offers(client), "the other one gone")
     for task in (1, 2):
         log = tmp_path / f"{number}-{task}.txt"
-        until(lambda log=log: "interrupted;" in log.read_text(), "the end of the log")  # type: ignore[misc]
+        until(lambda log=log: ": stopped" in log.read_text(), "the end of the log")  # type: ignore[misc]
         assert "Traceback" not in log.read_text()
 
 

@@ -148,7 +148,7 @@ def test_told_to_stop_it_gives_its_job_back(
             assert gone(pid)
             assert job.result(timeout=30) == "b went on from a checkpoint"
     assert "Traceback" not in said(tmp_path)
-    assert said(tmp_path).splitlines()[-1].startswith("interrupted;")
+    assert said(tmp_path).splitlines()[-1] == "worker a: stopped"
 
 
 def test_it_waits_for_a_scheduler_and_for_one_that_comes_back(tmp_path: Path) -> None:
@@ -218,6 +218,10 @@ def test_wrong_settings_are_told_once(head: Scheduler, tmp_path: Path) -> None:
         (["--store", "file:///x"], ["no scheduler is named", "--scheduler tcp://HOST:8786"]),
         (["--scheduler", "tcp://a:1"], ["no store is named", "TINSMITH_STORE"]),
         (["--scheduler", "a:1", "--store", "file:///x"], ["'a:1' is no address of a scheduler", "tcp://"]),
+        (
+            ["--scheduler", "tcp://a", "--store", "file:///x"],
+            ["'tcp://a' is no address of a scheduler", "tcp://HOST:8786"],
+        ),
         (["--scheduler", "tcp://a:1", "--store", "file:///x", "--slots", "0"], ["--slots"]),
     ],
 )
@@ -248,6 +252,8 @@ def worker_of_dask() -> Any:
         ({preload.RESOURCES: "a=1 license"}, "'license' is no resource"),
         ({preload.RESOURCES: "license=-2"}, "'license=-2' is no resource"),
         ({preload.RESOURCES: "license=nan"}, "'license=nan' is no resource"),
+        ({preload.RESOURCES: "memory=3"}, "'memory=3': memory has an option of its own"),
+        ({preload.ENGINE: "dask"}, "only 'tinsmith build' knows the engine dask"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
