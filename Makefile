@@ -27,7 +27,7 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/yamllint --strict .yamllint.yaml .github manifests examples
+	$(BIN)/yamllint --strict .yamllint.yaml .github manifests docs
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --quiet --schemafile manifests/manifest.schema.json manifests/*.yaml

@@ -17,7 +17,7 @@ from builder.printed import printable
 from tests.registries import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples" / "cluster"
+EXAMPLES = ROOT / "docs" / "cluster"
 TINSMITH = [sys.executable, "-c", "from builder.cli import main; main()"]
 PATIENCE = 40.0
 

@@ -30,9 +30,9 @@ def test_the_settings_are_settings() -> None:
 
 
 def test_the_examples_are_there() -> None:
-    found = re.findall(r"\]\(\.\./(examples/\S+)\)", PAGE)
+    found = re.findall(r"\]\((cluster/[^)\s]+)\)", PAGE)
     assert len(found) == 4
-    assert all((ROOT / path).is_file() for path in found)
+    assert all((ROOT / "docs" / path).is_file() for path in found)
 
 
 def certificates(folder: Path) -> None:
