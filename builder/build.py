@@ -159,7 +159,8 @@ def _inputs(
 ) -> dict[str, Path]:
     """Input folders by name. Outputs of earlier steps are copied, and so verified, out of the store."""
     root = folder / "in"
-    shutil.rmtree(root, ignore_errors=True)
+    if root.exists():
+        shutil.rmtree(root)
     folders: dict[str, Path] = {}
     for item in step.inputs:
         if item.step is None:
@@ -185,7 +186,8 @@ def _at_once(transfer: Callable[[T], U], files: Sequence[T]) -> list[U]:
 def _step_code(step: Step, folder: Path, code: StepCode) -> Path:
     """A folder with only the modules that the step's key covers, so that it cannot use any other."""
     steps = folder / "steps"
-    shutil.rmtree(steps, ignore_errors=True)
+    if steps.exists():
+        shutil.rmtree(steps)
     steps.mkdir()
     for name in step.code:
         (steps / name).write_bytes(code[name])

@@ -26,6 +26,9 @@ def kept(step: Step, scratch: Path, store: BuildStore, emit: Emit) -> Iterator[N
         yield
         return
     folder = scratch / "out" / CHECKPOINTS
+    for place in (folder.parent, folder):  # a step that was stopped may have left anything
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
+            place.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     if count := store.restore_checkpoints(step.key, folder):
         emit("message", {"step": step.name, "text": f"{count} checkpoint(s) from the store"})
@@ -63,10 +66,12 @@ class _Keeper(threading.Thread):
         self._keep()
 
     def _found(self) -> list[tuple[Path, int]]:
-        found = []
+        found: list[tuple[Path, int]] = []
+        if self._folder.is_symlink():
+            return found
         for path in sorted(self._folder.glob("*.checkpoint")):
             try:
-                found.append((path, path.stat().st_mtime_ns))
+                found.append((path, path.lstat().st_mtime_ns))
             except FileNotFoundError:  # the training keeps only the newest
                 continue
         return found
@@ -79,6 +84,8 @@ class _Keeper(threading.Thread):
                 self._store.save_checkpoint(self._key, item[0])
             except FileNotFoundError:
                 continue
+            except ValueError:  # another name than that of a checkpoint
+                pass
             except (TinsmithError, OSError) as error:
                 self._say(f"{item[0].name} is not in the store yet: {error}")
                 return

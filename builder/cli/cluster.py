@@ -12,7 +12,7 @@ from builder.cli.load import Planned
 from builder.configuration import configurations, scheduler_address
 from builder.digest import Digest
 from builder.engine.base import Emit
-from builder.errors import TinsmithError, UsageError
+from builder.errors import InvalidManifest, TinsmithError, UsageError
 from builder.plan.step import Plan
 from builder.store.base import BuildStore
 
@@ -92,8 +92,14 @@ class Cluster:
         if not self._failed:
             return
         first, *others = self._failed.values()
-        kind: type[Any] = getattr(errors, first.kind, TinsmithError)
-        raise kind("\n".join(map(_told, (first, *others))), help=first.help, code=first.code or None)
+        raise _kind(first.kind)("\n".join(map(_told, (first, *others))), help=first.help, code=first.code or None)
+
+
+def _kind(name: str) -> type[TinsmithError]:
+    """The class called ``name``, if it is one of errors that are a text."""
+    found: Any = getattr(errors, name, None)
+    plain = isinstance(found, type) and issubclass(found, TinsmithError) and not issubclass(found, InvalidManifest)
+    return found if plain else TinsmithError
 
 
 def _told(outcome: Outcome) -> str:

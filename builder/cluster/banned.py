@@ -13,15 +13,19 @@ from builder.engine.base import Emit
 def drop(connection: Connection, names: Iterable[str], why: str, emit: Emit) -> None:
     """Ends the workers called ``names``, for good where 'tinsmith worker' started them, and says so."""
     wanted = {name for name in names if name}
-    client = connection.client()
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    found = {address: str(item["name"]) for address, item in workers.items() if str(item["name"]) in wanted}
+    if not wanted:
+        return
+    client, found = connection.client(), dict[str, str]()
+    with contextlib.suppress(Exception):  # of a scheduler that is gone; what is asked for again may go to others
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        found = {address: str(item["name"]) for address, item in workers.items() if str(item["name"]) in wanted}
     for address, name in found.items():
         emit("message", {"worker": name, "text": f"worker {name} is dropped: {why}"})
         with contextlib.suppress(Exception):  # it ends before it can answer
             client.run(_leave, why, workers=[address], wait=False)
-    with contextlib.suppress(Exception):
-        client.retire_workers(workers=list(found), close_workers=True, remove=True)
+    if found:
+        with contextlib.suppress(Exception):
+            client.retire_workers(workers=list(found), close_workers=True, remove=True)
 
 
 async def _leave(why: str) -> None:

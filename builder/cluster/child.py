@@ -18,6 +18,7 @@ from builder.cluster import context
 LOST = 0
 """The status when the scheduler has gone, or has sent the worker away."""
 _REFUSED = 1
+_SILENT_SECONDS = 10.0
 _DIE_WITH_PARENT = 1
 _STEP_SECONDS = 20.0
 """For a running step to end in peace; more than the engines give it. Whoever stops machines often gives 30."""
@@ -53,7 +54,10 @@ async def _work(scheduler: str, name: str, slots: int) -> int:
     )
     stopping = asyncio.ensure_future(told.wait())
     starting = asyncio.ensure_future(_started(worker))
-    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=_SILENT_SECONDS)
+    if not starting.done() and not stopping.done():
+        context.say(f"worker {name}: waiting for the scheduler at {scheduler}")
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         return 0
     try:

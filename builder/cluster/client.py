@@ -90,6 +90,7 @@ class Filling:
         NoEngine if the scheduler cannot be reached for long; StoreUnreachable; errors of ``sources``.
         """
         while (left := self._left()).steps:
+            self._connection.client()  # what is wrong with it is better known before hours of sending data
             self._publish(left)
             jobs = {key: self._job(step, left.needs[key]) for key, step in left.steps.items()}
 

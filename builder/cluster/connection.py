@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import queue
 import time
 from collections.abc import Mapping
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _ATTEMPT_SECONDS = 10.0
+_MOST_EVENTS = 10_000
+_LOGS = "DASK_LOGGING__DISTRIBUTED"
+
+
+def _quiet() -> None:
+    """What is to be told, the build tells; Dask would add pages to every lost connection."""
+    if _LOGS not in os.environ:
+        for name in [*logging.root.manager.loggerDict]:
+            if name.partition(".")[0] == "distributed":
+                logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class Connection:
@@ -32,6 +44,8 @@ class Connection:
         """A client that is connected. NoEngine if the scheduler does not answer within ``cluster_patience``;
         UsageError if its address is none, or Dask is not installed."""
         if self._client is not None and self._client.status == "running":
+            # Dask connects anew by itself, but forgets this.
+            self._client.subscribe_topic(TOPIC, self._receive)
             return self._client
         self.close()
         patience, told = cluster_patience(), False
@@ -40,6 +54,8 @@ class Connection:
             try:
                 self._client = self._connected()
                 return self._client
+            except ValueError as error:
+                raise UsageError(f"{self.address!r} is no address of a scheduler: {error}") from error
             except OSError as error:  # also what distributed raises when a time is over
                 if time.monotonic() > deadline:
                     raise NoEngine(
@@ -50,6 +66,13 @@ class Connection:
                     self._emit("message", {"text": f"waiting for the scheduler at {self.address}"})
                     told = True
                 time.sleep(0.5)
+            except (TypeError, RuntimeError, ImportError, AssertionError) as error:
+                # No certificate, an address that Dask's configuration forbids, another version, no scheduler at all.
+                raise NoEngine(
+                    f"the scheduler at {self.address} cannot be used: {str(error) or type(error).__name__}",
+                    help="tls:// takes certificates in Dask's configuration, which may also ask for tls:// "
+                    "(docs/cluster.md); versions of Dask have to fit",
+                ) from error
 
     def close(self) -> None:
         """Gives up whatever this connection asked for; what is finished is in the store."""
@@ -67,18 +90,31 @@ class Connection:
                 f"--engine dask needs what is not installed: {error.name}",
                 help="pip install 'tinsmith[cluster]'",
             ) from error
+        # What goes wrong is said in this program's own words; Dask would add tracebacks when a scheduler goes.
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         # Where a graph was made in the user's code is nothing that a scheduler needs to show of tinsmith's.
         dask.config.set({"distributed.diagnostics.computations.nframes": 0})
+        _quiet()
+        client: Client = Client.__new__(Client)
         try:
-            client = Client(self.address, timeout=min(_ATTEMPT_SECONDS, cluster_patience()), set_as_default=False)
-        except ValueError as error:
-            raise UsageError(f"{self.address!r} is no address of a scheduler: {error}") from error
+            client.__init__(  # type: ignore[misc]
+                self.address, timeout=min(_ATTEMPT_SECONDS, cluster_patience()), set_as_default=False
+            )
+        except BaseException:
+            # There is nothing to close; Dask would try for long, whenever this is collected, and print a traceback.
+            client.status = "closed"
+            with contextlib.suppress(Exception):
+                client._loop_runner.stop()
+            raise
         client.subscribe_topic(TOPIC, self._receive)
         return client
 
     def _receive(self, event: tuple[float, Any]) -> None:
         """Called on the client's own thread."""
         message = event[1]
+        if self.events.qsize() >= _MOST_EVENTS:  # nobody takes them: data is on its way to the store
+            return
         if isinstance(message, Mapping) and isinstance(message.get("detail"), Mapping):
             self.events.put((str(message.get("kind")), message["detail"]))
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from builder.digest import Digest
 from builder.errors import Interrupted
+from builder.progress.clean import cleaned
 
 TOPIC = "tinsmith-steps"
+BUILDS_OWN = ("plan", "workers", "cached", "finished", "failed", "lost")
+"""Kinds that no worker sends: the build says so itself, once it has seen it."""
 _PROGRESS_SECONDS = 0.5
 """Between two ``progress`` events of a step: all of them pass through the scheduler."""
-_LOGS_A_SECOND = 20
+_OTHERS_A_SECOND = 20
+_ALWAYS = ("preparing", "started")
+_LARGEST = 1 << 16
+"""Characters of an event as JSON: the scheduler keeps some of them."""
 
 Send = Callable[[str, Any], None]
 
@@ -35,7 +42,7 @@ class Sender:
         self._about = {"key": key, "name": name, "worker": worker}
         self._send, self._unwanted, self._clock = send, unwanted, clock
         self._progress = float("-inf")
-        self._second, self._logs = 0, 0
+        self._second, self._others = 0, 0
 
     def __call__(self, kind: str, detail: Mapping[str, Any]) -> None:
         if self._unwanted():
@@ -45,10 +52,14 @@ class Sender:
             if now - self._progress < _PROGRESS_SECONDS:
                 return
             self._progress = now
-        elif kind == "log":
+        elif kind not in _ALWAYS:
             if int(now) != self._second:
-                self._second, self._logs = int(now), 0
-            self._logs += 1
-            if self._logs > _LOGS_A_SECOND:
+                self._second, self._others = int(now), 0
+            self._others += 1
+            if self._others > _OTHERS_A_SECOND:
                 return
-        self._send(TOPIC, {"kind": kind, "detail": {"step": self._about["name"], **detail, **self._about}})
+        # A step may be code from outside: what it says must not be too large, or of a kind that Dask cannot send.
+        said = cleaned({"kind": kind, "detail": {"step": self._about["name"], **detail}})
+        if len(json.dumps(said)) > _LARGEST:
+            return
+        self._send(TOPIC, {"kind": said["kind"], "detail": {**said["detail"], **self._about}})

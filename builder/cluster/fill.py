@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from builder.cluster.client import Filled, Filling
 from builder.cluster.connection import Connection
 from builder.cluster.graph import graph_of
-from builder.cluster.resources import Resources, demanded
+from builder.cluster.job import this_version
+from builder.cluster.resources import Resources, demanded, kinship
 from builder.cluster.watch import Demands
 from builder.cost.model import CostModel
 from builder.cost.order import ranks
@@ -41,9 +42,13 @@ def fill(
     seconds = {key: costs.seconds(step.name, work(step)) for key, step in graph.steps.items()}
     order = ranks({key: list(needs.values()) for key, needs in graph.needs.items()}, seconds)
 
+    kin = kinship(store.identity(), this_version())
+
     def demands(steps: Iterable[Step], offers: Sequence[Resources]) -> Demands:
         return {
-            step.key: demanded(step, costs.memory_mb(step.name, work(step)), demand.get(step.name, {}), offers)
+            step.key: demanded(
+                step, costs.memory_mb(step.name, work(step)), {**kin, **demand.get(step.name, {})}, offers
+            )
             for step in steps
         }
 

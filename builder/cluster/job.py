@@ -33,6 +33,10 @@ class Job:
     code: Digest
     needs: Mapping[str, Digest]
 
+    def __dask_tokenize__(self) -> tuple[str, ...]:
+        """What tells this job from others; Dask would walk through all of it, for each graph."""
+        return (self.tinsmith, self.store, self.step.key, self.code)
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -14,7 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from builder.cluster import context, machine
-from builder.cluster.resources import DOCKER, GPU, MEMORY, SLOTS, offered
+from builder.cluster.job import this_version
+from builder.cluster.resources import AMPLE, DOCKER, GPU, MEMORY, SLOTS, kinship, offered
 from builder.errors import StoreUnreachable, TinsmithError, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 STORE, ENGINE = "TINSMITH_STORE", "TINSMITH_ENGINE"
 _OWN = "TINSMITH_WORKER_"
+_DIGITS = 12
 MEMORY_MB, GPUS, TOOLCHAINS, RESOURCES = (_OWN + word for word in ("MEMORY", "GPU", "TOOLCHAINS", "RESOURCES"))
 
 
@@ -58,6 +60,7 @@ def set_up(worker: Worker, environ: Mapping[str, str]) -> None:
     gpus = _number(environ, GPUS)
     extra = _extra(environ.get(RESOURCES, ""))
     store = _store(environ.get(STORE, ""))
+    kin = dict.fromkeys(kinship(store.identity(), this_version()), AMPLE)
     engine = context.lazily(lambda: choose(kind))
     name = str(worker.name)
     offer = offered(
@@ -74,7 +77,7 @@ def set_up(worker: Worker, environ: Mapping[str, str]) -> None:
     context.install(context.Context(name, store, engine))
     state = worker.state
     # What the command line of a plain Dask worker declares stays.
-    state.total_resources.update({**offer, **state.total_resources})
+    state.total_resources.update({**offer, **kin, **state.total_resources})
     state.available_resources.update(state.total_resources)
     context.say(f"worker {name}: {_told(offer, sorted(toolchains))}, store {environ[STORE]}")
 
@@ -96,7 +99,7 @@ def _number(environ: Mapping[str, str], name: str) -> float | None:
     text = environ.get(name, "")
     if not text:
         return None
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _DIGITS:
         raise UsageError(f"{name} is {text!r}, which is no number")
     return float(text)
 

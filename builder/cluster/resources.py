@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from builder.cost.model import MARGIN
 from builder.digest import Digest, hex_of
 from builder.plan.step import Step
 
@@ -22,13 +23,20 @@ DOCKER = "docker"
 AMPLE = 1e9
 """How much is offered of what any number of steps can use at once; each demands 1. Both are exact as floats."""
 
-_TOOLCHAIN = "toolchain"
+_TOOLCHAIN, _BUILD = "toolchain", "build"
 _VERSION = 12
 
 
 def toolchain(name: str, requirements: Digest) -> str:
     """The resource that stands for the toolchain ``name`` with these requirements."""
     return f"{_TOOLCHAIN}:{name}:{hex_of(requirements)[:_VERSION]}"
+
+
+def kinship(store: str, tinsmith: str) -> dict[str, float]:
+    """What a worker offers and a step demands so that both are of builds with this store and version of tinsmith: on
+    one scheduler there may be others, which would fail every step at once, and so get the next. One name, as the
+    scheduler holds each against all workers."""
+    return {f"{_BUILD}:{store[:_VERSION]}:{tinsmith}": 1.0}
 
 
 def offered(
@@ -57,8 +65,9 @@ def demanded(
 ) -> dict[str, float]:
     """All that ``step`` demands of a worker.
 
-    ``memory_mb`` is what the step is expected to use at its peak. A step of which nothing is known (None) takes as much
-    as its limit, or the whole of the largest of the ``offers`` that fit otherwise. ``extra`` is what ``tinsmith.toml``
+    ``memory_mb`` is what it is safe to reserve for the step, of which its limit is enough: an engine lets it use no
+    more. A step of which nothing is known (None) takes its limit. Of either, the whole of the largest of the ``offers``
+    that fit otherwise will do, unless the step is known to have used more. ``extra`` is what ``tinsmith.toml``
     demands for steps of this name, and comes before what was found.
 
     A step in an image of its own demands docker in place of its toolchain, of which it uses nothing.
@@ -67,11 +76,11 @@ def demanded(
     where = DOCKER if own else toolchain(step.toolchain.name, step.toolchain.requirements_digest)
     found = {SLOTS: 1.0, where: 1.0, **extra}
     if MEMORY not in extra:
-        found[MEMORY] = float(step.memory_mb) if memory_mb is None else memory_mb
-        if memory_mb is None:
-            rest = {name: amount for name, amount in found.items() if name != MEMORY}
-            largest = max((offer.get(MEMORY, 0.0) for offer in offers if fits(rest, offer)), default=0.0)
-            found[MEMORY] = min(found[MEMORY], largest) or found[MEMORY]
+        limit = float(step.memory_mb)
+        wanted = limit if memory_mb is None else min(memory_mb, limit)
+        used = 0.0 if memory_mb is None else memory_mb / MARGIN
+        largest = max((offer.get(MEMORY, 0.0) for offer in offers if fits(found, offer)), default=0.0)
+        found[MEMORY] = min(wanted, largest) if largest and largest >= used else wanted
     return found
 
 
@@ -107,6 +116,13 @@ def _lacking(name: str, amount: float, offers: Mapping[str, Resources], workers:
             there = ", ".join(sorted(item.rpartition(":")[2] for item in others))
             return f"toolchain {called} is wanted in version {version}, and the workers have {there}"
         return f"{workers} {'does not have' if only else 'has'} toolchain {called} (version {version})"
+    if kind == _BUILD and rest:
+        store, _, version = rest.partition(":")
+        alike = {item for offer in offers.values() for item in offer if item.startswith(f"{_BUILD}:{store}:")}
+        if alike:
+            there = ", ".join(sorted(item.split(":", 2)[2] for item in alike))
+            return f"the build has tinsmith {version}, and the workers have {there}"
+        return f"{workers} {'does not use' if only else 'uses'} the store of the build"
     if name == DOCKER:
         return f"an image of one's own needs the docker engine, which {workers} {'does not have' if only else 'has'}"
     owner, largest = max(((one, offer.get(name, 0.0)) for one, offer in offers.items()), key=lambda item: item[1])
@@ -122,6 +138,8 @@ def _worded(name: str, amount: float) -> str:
         return f"toolchain {called} (version {version})"
     if name == MEMORY:
         return f"{_number(amount)} MB of memory"
+    if kind == _BUILD and rest:
+        return "the store and tinsmith of the build"
     return name if name == DOCKER else f"{name} {_number(amount)}"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from builder.cluster.connection import Connection
+from builder.cluster.events import BUILDS_OWN
 from builder.cluster.job import Job, Outcome
 from builder.cluster.resources import Resources
 from builder.cluster.watch import Demands, Watch
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 2.0
 _GATHER_SECONDS = 30.0
+_LONGEST = 2000
 TaskKey = tuple[str, str, int]
 
 
@@ -66,13 +68,16 @@ class Round:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with contextlib.suppress(Exception):  # of a scheduler that is gone
-            if self._client.status == "running" and self._pending:
-                self._client.cancel(list(self._pending.values()), force=False)
+        self._cancel(list(self._pending.values()))
         self._relay()
         if kind is not None:
             self._watch.stop(self._pending.keys())
         self._pending.clear()
+
+    def _cancel(self, futures: list[Future[Outcome]]) -> None:
+        with contextlib.suppress(Exception):  # of a scheduler that is gone
+            if self._client.status == "running" and futures:
+                self._client.cancel(futures, force=False)
 
     def outcomes(self) -> Iterator[list[Outcome]]:
         """Outcomes as they come, some at a time."""
@@ -97,11 +102,12 @@ class Round:
         self._relay()
 
     def _relay(self) -> None:
-        """Passes on what workers said of this round's steps."""
-        with contextlib.suppress(queue.Empty):
-            while True:
+        """Passes on what workers said of this round's steps; what ends a step is not theirs to say."""
+        for _ in range(self._connection.events.qsize()):
+            with contextlib.suppress(queue.Empty):
                 kind, detail = self._connection.events.get_nowait()
-                if detail.get("key") in self._jobs:
+                key = detail.get("key")
+                if isinstance(key, str) and key in self._jobs and kind not in BUILDS_OWN:
                     self._watch.note(kind, detail)
                     self._emit(kind, detail)
 
@@ -142,12 +148,18 @@ class Round:
             if error.task == self._keys[key]:
                 self.killed.add(key)
             return []
-        message = f"a worker cannot run step {self._jobs[key].step.name}: {type(error).__name__}: {error}"
-        help = "start workers with 'tinsmith worker', all with the tinsmith of this build"
+        said = " ".join(str(error).split())[:_LONGEST]
+        message = f"the cluster cannot run step {self._jobs[key].step.name}: {type(error).__name__}: {said}"
+        help = "the scheduler and all workers need the tinsmith of this build; start workers with 'tinsmith worker'"
         return [Outcome(key, "failed", kind="NoEngine", code="no-engine", message=message, help=help)]
 
     def _given_up(self, why: Mapping[Digest, str]) -> list[Outcome]:
-        self._client.cancel([self._pending.pop(key) for key in why], force=False)
+        # With what needs them: while another build waits for one of these, Dask keeps that, too.
+        never = set(why)
+        for key, job in self._jobs.items():  # each after those that it needs
+            if key in self._pending and never.intersection(job.needs.values()):
+                never.add(key)
+        self._cancel([self._pending.pop(key) for key in never])
         return [
             Outcome(key, "failed", kind="NoEngine", code="no-worker", message=text,
                     help="start a worker that can, or change what it offers: 'tinsmith worker --help'")

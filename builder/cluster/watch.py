@@ -32,6 +32,7 @@ class Watch:
         self._demands: Demands = {}
         self._steps: Mapping[Digest, Step] = {}
         self._since: dict[Digest, float] = {}
+        self._told_stuck: set[str] = set()
         self._ask()
 
     def offers(self) -> list[Resources]:
@@ -88,7 +89,10 @@ class Watch:
             info = self._client.scheduler_info(n_workers=-1)
         except Exception:  # the connection is just being lost, which the round sees for itself
             return
-        self._workers = {str(item["name"]): item.get("resources", {}) for item in info["workers"].values()}
+        # Any worker may be there, also one that declares what makes no sense.
+        self._workers = {
+            str(item.get("name", address)): _sound(item.get("resources")) for address, item in info["workers"].items()
+        }
         if len(self._workers) != self._told:
             self._told = len(self._workers)
             total = {name: sum(offer.get(name, 0.0) for offer in self._workers.values()) for name in (SLOTS, MEMORY)}
@@ -104,5 +108,23 @@ class Watch:
                 self._since.pop(key, None)
             else:
                 self._since.setdefault(key, now)
-        late = [key for key, since in self._since.items() if key in pending and now - since > cluster_patience()]
+        stuck = [key for key, since in self._since.items() if key in pending]
+        for key in stuck:
+            if self._workers and now - self._since[key] > _FIRST_WORKER_SECONDS:
+                self._tell_stuck(key)
+        late = [key for key in stuck if now - self._since[key] > cluster_patience()]
         return {key: f"step {self._steps[key].name}: {unplaceable(self._demands[key], self._workers)}" for key in late}
+
+    def _tell_stuck(self, key: Digest) -> None:
+        """Once for each reason: there may be thousands of steps, and somebody who waits for minutes."""
+        why = unplaceable(self._demands[key], self._workers)
+        if why not in self._told_stuck:
+            self._told_stuck.add(why)
+            text = f"waiting for a worker that can: {why}"
+            self._emit("message", {"step": self._steps[key].name, "key": key, "text": text})
+
+
+def _sound(offer: Any) -> Resources:
+    if not isinstance(offer, Mapping):
+        return {}
+    return {str(name): float(value) for name, value in offer.items() if isinstance(value, int | float)}

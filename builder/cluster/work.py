@@ -23,6 +23,9 @@ from builder.settings import cache_folder
 from builder.store.base import StepResult
 from builder.store.documents import MISSING
 
+_LONGEST = 20_000
+"""Characters of an error."""
+
 
 def work(job: Job, *before: Outcome) -> Outcome:
     """Runs ``job`` on this worker, ``before`` being how the steps ended that it needs.
@@ -40,6 +43,9 @@ def work(job: Job, *before: Outcome) -> Outcome:
             return _Work(job, here, emit).outcome()
         except TinsmithError as error:
             return _failed(job.step.key, name, error)
+        except OSError as error:  # this machine's, as a full disk is: another may do better
+            text = f"step {job.step.name}: {error.filename or 'worker ' + name}: {error.strerror or error}"
+            return _failed(job.step.key, name, StoreUnreachable(text))
         except Exception as error:  # a bug, which whoever waits for the step should hear of
             text = f"step {job.step.name}: {type(error).__name__}: {error}"
             return _failed(job.step.key, name, TinsmithError(text))
@@ -47,7 +53,10 @@ def work(job: Job, *before: Outcome) -> Outcome:
 
 def _failed(key: Digest, worker: str, error: TinsmithError) -> Outcome:
     kind = type(error).__name__
-    return Outcome(key, "failed", worker, kind=kind, code=error.code, message=error.message, help=error.help)
+    message, help = error.message, error.help
+    if len(message) > _LONGEST:  # lines of a log have no bound
+        message = f"{message[: _LONGEST // 2]}\n…\n{message[-_LONGEST // 2 :]}"
+    return Outcome(key, "failed", worker, kind=kind, code=error.code, message=message, help=help and help[:_LONGEST])
 
 
 class _Work:

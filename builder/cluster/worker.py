@@ -115,5 +115,6 @@ def _run(settings: Settings) -> int:
 
 def _ended(status: int) -> str:
     if status < 0:
-        return f"killed by {signal.Signals(-status).name}"
+        known = -status in {*map(int, signal.Signals)}  # not all real-time signals have names
+        return f"killed by {signal.Signals(-status).name if known else f'signal {-status}'}"
     return f"ended with status {status}" if status else "its scheduler has gone, or has sent it away"

@@ -7,7 +7,6 @@ predicted from their parameters.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,11 +27,13 @@ _APART = 1.2
 """Works nearer to each other than by this factor say nothing about a slope."""
 _MOST_RUNS = 150
 """Of a name: pairs grow with the square."""
-_MARGIN = 1.3
+MARGIN = 1.3
 """Memory on top of the most that was seen."""
 _FURTHER = 1.5
 """Times the largest work seen: of larger ones nobody knows the memory."""
 _LEAST_SECONDS = 0.05
+_LARGEST = 1e12
+"""Nothing takes so long, or so much: a result may be written by anybody."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class CostModel:
         seen = self._memory.get(name)
         if not seen or work > _FURTHER * max(run.work for run in seen):
             return None
-        return _MARGIN * max(run.used for run in seen)
+        return MARGIN * max(run.used for run in seen)
 
     def source(self, name: str) -> Source:
         """Where the seconds of the step ``name`` come from."""
@@ -140,7 +141,7 @@ class CostModel:
 
 def _number(run: Mapping[str, Any], name: str) -> float | None:
     value = run.get(name)
-    sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LARGEST
     return float(value) if sound else None  # type: ignore[arg-type]
 
 

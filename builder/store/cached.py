@@ -126,11 +126,11 @@ class CachedStore:
         """Has ``write`` put a blob of this size into the folder, where there is room; it can do without."""
         if size > self._most:
             return
-        if self._added + size > self._slack:
-            self._shrink(self._most - self._slack - size)
-            self._added = 0
-        self._added += size
         with suppress(OSError):
+            if self._added + size > self._slack:
+                self._shrink(self._most - self._slack - size)
+                self._added = 0
+            self._added += size
             write()
 
     def _shrink(self, to: int) -> None:

@@ -5,9 +5,11 @@ The names and the form are those of docker/steps/checkpoints.py: a file begins w
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,11 +29,12 @@ _BLOCK = 1 << 20
 def save(bucket: Bucket, key: Digest, path: Path) -> None:
     """Puts the file at ``path`` beside the others of ``key`` and removes all but the newest KEPT.
 
-    A file that its training has removed by now is passed over: there is a newer one.
+    A file that its training has removed by now is passed over: there is a newer one. So is what is no file, but a link
+    to one, or a pipe: a step must not have read for it what it cannot read itself.
     """
     if not _NAME.fullmatch(path.name):
         raise ValueError(f"no checkpoint is called {path.name!a}")
-    with suppress(FileNotFoundError), path.open("rb") as stream:
+    with suppress(FileNotFoundError), _opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         bucket.upload(f"{_of(key)}/{path.name}", lambda: _blocks(stream), size)
         bucket.remove(f"{_of(key)}/{name}" for name in _names(bucket, key)[KEPT:])
@@ -78,6 +81,20 @@ def _names(bucket: Bucket, key: Digest) -> list[str]:
     """Newest first."""
     names = (item.name.rpartition("/")[2] for item in bucket.listed(_of(key)))
     return sorted((name for name in names if _NAME.fullmatch(name)), reverse=True)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """FileNotFoundError for a link and for what is no file; a pipe is not waited for."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileNotFoundError(error.errno, "it is a link", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FileNotFoundError(errno.ENOENT, "it is no file", str(path))
+    return os.fdopen(handle, "rb")
 
 
 def _blocks(stream: BinaryIO) -> Iterator[bytes]:

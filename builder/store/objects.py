@@ -207,12 +207,16 @@ class ObjectStore:
         return {key: written for name, written in listed if (key := documents.key_named(name)) is not None}
 
     def disown(self, key: Digest) -> None:
+        named = self._bucket.head(_result(key))
+        if named is None:
+            return
         with suppress(ValueError):
             found = self._bucket.get(_result(key), documents.MOST_BYTES)
             result = documents.unpacked(found.data, key) if found is not None else None
             if result is not None:
                 list(self._pool.map(self._set_aside_damaged, {item.digest for item in result.artifacts}))
-        self._set_aside_result(key)
+        # Not one that somebody has recorded in its place meanwhile.
+        self._bucket.set_aside(_result(key), named.tag, _aside_result(key))
 
     def _set_aside_damaged(self, digest: Digest) -> None:
         hashed = Hashed()
@@ -223,7 +227,7 @@ class ObjectStore:
     def _set_aside_result(self, key: Digest) -> None:
         found = self._bucket.head(_result(key))
         if found is not None:
-            self._bucket.set_aside(_result(key), found.tag, f"damaged/{hex_of(key)}.json")
+            self._bucket.set_aside(_result(key), found.tag, _aside_result(key))
 
     def _damaged(self, digest: Digest, tag: str | None) -> IntegrityError:
         # Set aside, so that the next build makes the bytes again instead of meeting the damage for ever.
@@ -249,6 +253,10 @@ def _blob(digest: Digest) -> str:
 
 def _result(key: Digest) -> str:
     return f"results/{hex_of(key)}.json"
+
+
+def _aside_result(key: Digest) -> str:
+    return f"damaged/{hex_of(key)}.json"
 
 
 def _aside(digest: Digest) -> str:

@@ -77,8 +77,10 @@ def remote_store(url: str, patience: float) -> ObjectStore:
 
 
 def _s3(url: str, bucket: str, prefix: str, patience: float) -> ObjectStore:
+    from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
+    from builder.store.away import reason
     from builder.store.objects import ObjectStore
 
     if not _BUCKET.fullmatch(bucket) or not all(map(_SEGMENT.fullmatch, prefix.split("/") if prefix else [])):
@@ -86,18 +88,25 @@ def _s3(url: str, bucket: str, prefix: str, patience: float) -> ObjectStore:
     endpoint = _endpoint(os.environ)
     # No answer for so long is none: then the request is made once more, and after that by ``Bucket``.
     silence = min(15.0, max(0.5, patience / 4))
-    opened = S3Store(
-        bucket,
-        prefix=prefix or None,
-        client_options={
-            "allow_http": endpoint is not None and endpoint.startswith("http://"),
-            "connect_timeout": timedelta(seconds=min(5.0, silence)),
-            "read_timeout": timedelta(seconds=silence),
-            "timeout": "1 day",  # of a whole transfer, however large
-        },
-        retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=patience)},
-        config={"endpoint": endpoint} if endpoint else {},
-    )
+    _check_credentials(os.environ)
+    try:
+        opened = S3Store(
+            bucket,
+            prefix=prefix or None,
+            client_options={
+                "allow_http": endpoint is not None and endpoint.startswith("http://"),
+                "connect_timeout": timedelta(seconds=min(5.0, silence)),
+                "read_timeout": timedelta(seconds=silence),
+                "timeout": "1 day",  # of a whole transfer, however large
+            },
+            retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=patience)},
+            config={"endpoint": endpoint} if endpoint else {},
+        )
+    except BaseError as error:
+        raise UsageError(
+            f"the AWS_… variables make no store: {reason(error)}",
+            help="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL if the server is not Amazon's",
+        ) from error
     return ObjectStore(
         opened, f"s3://{bucket}/{prefix}".rstrip("/") + (f" at {endpoint}" if endpoint else ""), patience
     )
@@ -117,6 +126,15 @@ def _endpoint(environ: Mapping[str, str]) -> str | None:
     if not usable or "@" in text or not text.isprintable() or " " in text:
         raise UsageError(f"{name} is {text!a:.100}, which is no address of a server", help="such as https://HOST:9000")
     return text.rstrip("/")
+
+
+def _check_credentials(environ: Mapping[str, str]) -> None:
+    """UsageError for those that cannot be sent, as with the end of the line that they were read from."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"):
+        text = environ.get(name, "")
+        sent = text.isascii() or name == "AWS_SECRET_ACCESS_KEY"
+        if not (sent and text.isprintable() and text == text.strip()):
+            raise UsageError(f"{name} has a character that it cannot have", help="a space, or the end of a line?")
 
 
 def _folder(path: Path, patience: float) -> ObjectStore:

@@ -15,6 +15,7 @@ import flatbuffer
 import flexbuffer
 import frozen
 import numpy as np
+import tflite_order
 from tf1 import lite, tf
 
 try:
@@ -24,6 +25,8 @@ except ImportError:  # 1.12 raises plain RuntimeErrors
 
 INPUT = "normalized_input_image_tensor"
 POSTPROCESS = "TFLite_Detection_PostProcess"
+_UNORDERED = ("float16", "dynamic")
+"""Types of quantization that leave the converter in another order in every process."""
 
 
 def main(request):
@@ -32,24 +35,28 @@ def main(request):
     contract.emit("progress", stage="converting", step=1, steps=2)
     model = _convert(request, spec)
     contract.emit("progress", stage="checking", step=2, steps=2)
-    model = canonical(model)
+    model = canonical(model, request.params["quantization"]["type"])
     taken = _input_of(model, spec)
     with open(contract.output_path(request, "model.tflite"), "wb") as stream:
         stream.write(model)
     contract.write_json(contract.output_path(request, "input.json"), taken)
 
 
-def canonical(model):
-    """``model`` (a .tflite, bytes) with the options of its custom operators in their canonical layout."""
+def canonical(model, quantization):
+    """``model`` (a .tflite, bytes; ``quantization``: its type) in the one form that depends only on what it computes.
+
+    The converter keeps in hash tables with a random seed the options of custom operators and, where it shrinks weights
+    itself, what it adds to unpack them. The other types come from it in one order and keep it.
+    """
     data = bytearray(model)
     try:
         for operator in flatbuffer.custom_operators(model):
             if operator.options:
                 start, length = operator.options
                 data[start : start + length] = flexbuffer.canonical(bytes(data[start : start + length]))
+        return tflite_order.ordered(bytes(data)) if quantization in _UNORDERED else bytes(data)
     except ValueError as error:
-        raise contract.Failure("convert-options", "cannot bring the model's options into order: %s" % error)
-    return bytes(data)
+        raise contract.Failure("convert-order", "cannot bring the model into its canonical order: %s" % error)
 
 
 def _convert(request, spec):

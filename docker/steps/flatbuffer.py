@@ -92,14 +92,24 @@ def follow(data, position):
 
 def field(data, table, number):
     """Position of field ``number`` of ``table``, or None where it has its default."""
-    virtual = table - read(data, "<i", table)
-    if virtual < 0:
-        raise ValueError("a table's field list lies outside the file")
+    virtual = _field_list(data, table)
     entry = 4 + 2 * number
     if entry >= read(data, "<H", virtual):
         return None
     offset = read(data, "<H", virtual + entry)
     return table + offset if offset else None
+
+
+def fields(data, table):
+    """How many fields ``table`` has room for: those of a greater number have their default."""
+    return max(0, (read(data, "<H", _field_list(data, table)) - 4) // 2)
+
+
+def _field_list(data, table):
+    place = table - read(data, "<i", table)
+    if place < 0:
+        raise ValueError("a table's field list lies outside the file")
+    return place
 
 
 def vector(data, table, number, width):

@@ -1,5 +1,6 @@
 """Frozen graphs on disk: always the same bytes for the same graph."""
 
+import tf1
 from tf1 import tf
 
 
@@ -20,4 +21,4 @@ def write(path, graph):
 
 def session_config(threads):
     """Session options under which a graph gives the same bits from run to run."""
-    return tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+    return tf1.session_config(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)

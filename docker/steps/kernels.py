@@ -15,6 +15,7 @@ import os
 import sys
 
 import contract
+import tf1
 from tensorflow.python import pywrap_tensorflow_internal
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import gen_nn_ops, nn_ops
@@ -63,7 +64,7 @@ def loaded():
 def session_config():
     """One operation at a time, so that results repeat. With the kernels loaded they have the threads. What TensorFlow
     sums depends on its number of threads: it has one beside the kernels and two without them, whatever there is."""
-    return tf.compat.v1.ConfigProto(
+    return tf1.session_config(
         intra_op_parallelism_threads=1 if _loaded else 2,
         inter_op_parallelism_threads=1,
         use_per_session_threads=True,

@@ -10,4 +10,17 @@ if not hasattr(tf.compat, "v1"):
     tf.compat.v1 = tf
 lite = tf.lite if hasattr(tf, "lite") else tf.contrib.lite
 
-__all__ = ["lite", "tf"]
+
+def session_config(**options):
+    """A ConfigProto of these options, under which a graph is optimised however long that takes.
+
+    TensorFlow otherwise runs what it has after some time by the clock, so that a busy machine would compute other bits.
+    """
+    config = tf.compat.v1.ConfigProto(**options)
+    rewrites = config.graph_options.rewrite_options
+    if hasattr(rewrites, "meta_optimizer_timeout_ms"):  # 1.12 has no such limit
+        rewrites.meta_optimizer_timeout_ms = -1
+    return config
+
+
+__all__ = ["lite", "session_config", "tf"]

@@ -3,6 +3,7 @@
 Both run on the same scheduler and four worker processes in turn. Dask alone is ``client.map`` of the same function and
 ``gather``; tinsmith's steps go the whole way: submitted with priorities and resources, looked up, given a scratch
 folder and their code, run, their outputs hashed and published in a shared folder, results recorded and hashed again.
+Folders lie in memory where they can: Dask alone uses no disk, and it is not the disk that is measured.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def main() -> int:
     words.add_argument("--workers", type=int, default=4)
     words.add_argument("--runs", type=int, default=5)
     chosen = words.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tinsmith-overhead-") as name:
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="tinsmith-overhead-", dir=memory) as name:
         folder = Path(name)
         os.environ["TINSMITH_CACHE"] = str(folder / "cache")
         with local_cluster(folder, chosen.workers) as cluster:

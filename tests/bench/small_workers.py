@@ -9,8 +9,9 @@ import sys
 from builder.cluster.resources import MEMORY, SLOTS
 
 TOOLCHAIN = "toolchain:tf1.15:0123456789ab"
-OFFERED = {SLOTS: 1.0, MEMORY: 8000.0, TOOLCHAIN: 1e9}
-DEMANDED = {SLOTS: 1.0, MEMORY: 1000.0, TOOLCHAIN: 1.0}
+BUILD = "build:0123456789ab:0.1.0"
+OFFERED = {SLOTS: 1.0, MEMORY: 8000.0, TOOLCHAIN: 1e9, BUILD: 1e9}
+DEMANDED = {SLOTS: 1.0, MEMORY: 1000.0, TOOLCHAIN: 1.0, BUILD: 1.0}
 
 
 async def run(address: str, count: int) -> None:

@@ -84,6 +84,10 @@ class Building:
                 at.pop(detail.get("key", ""), None)
         return set(at.values())
 
+    def tracebacks(self) -> list[str]:
+        """Where it printed one, which is never meant for a user."""
+        return [text for text in self.texts if "Traceback" in text]
+
     def last(self) -> str:
         """The end of what it said, for a person."""
         events = [event for event in self.events if event["kind"] not in ("progress", "log")][-12:]

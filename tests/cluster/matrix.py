@@ -11,30 +11,20 @@ from typing import Any
 from tests.integration.conftest import BUILD, TINY, bases, runner
 
 MANIFEST = "manifests/matrix.yaml"
-AXES = {
-    2: {"quantization: float32": "quantization: [float32, float16]"},
-    4: {"quantization: float32": "quantization: [float32, float16]", "train.seed": "[1, 2]"},
-    8: {
-        "quantization: float32": "quantization: [float32, float16]",
-        "train.seed": "[1, 2]",
-        "model.depth_multiplier": "[0.25, 0.3]",
-    },
-}
-"""Number of variants -> what is put in place of lines of the tiny manifest, and axes of the matrix."""
+DETECTIONS = {"model.max_detections": "[10, 12]"}
+SEEDS = {"train.seed": "[1, 2]"}
+DEPTHS = {"model.depth_multiplier": "[0.25, 0.3]"}
+AXES = {2: DETECTIONS, 4: {**DETECTIONS, **SEEDS}, 8: {**DETECTIONS, **SEEDS, **DEPTHS}}
+"""Number of variants -> axes of the matrix. Where two differ in the first alone, their training is the same."""
 
 
 def manifest(variants: int, steps: int = 12) -> str:
     """The tiny manifest with so many variants, whose trainings have ``steps``, with a checkpoint every third."""
     text = _replaced(TINY, "name: tiny", "name: matrix")
     text = _replaced(text, "steps: 12", f"steps: {steps}")
-    matrix = ""
-    for old, new in AXES[variants].items():
-        if ":" in old:
-            text = _replaced(text, old, new)
-        else:
-            text = _without(text, *old.split("."))
-            matrix += f"  {old}: {new}\n"
-    return text + (f"matrix:\n{matrix}" if matrix else "")
+    for path in AXES[variants]:
+        text = _without(text, *path.split("."))
+    return text + "matrix:\n" + "".join(f"  {path}: {values}\n" for path, values in AXES[variants].items())
 
 
 def project(folder: Path, variants: int, steps: int = 12) -> Path:

@@ -87,12 +87,14 @@ def plan_of(name: str, *steps: Step) -> Plan:
 
 
 def dask_setup(worker: Any) -> None:
-    from builder.cluster.resources import MEMORY, SLOTS, toolchain
+    from builder.cluster.job import this_version
+    from builder.cluster.resources import AMPLE, MEMORY, SLOTS, kinship, toolchain
 
-    offer = {SLOTS: float(worker.state.nthreads), MEMORY: 8000.0, toolchain("noop", NOTHING): 1e9}
+    store = open_shared(os.environ["TINSMITH_STORE"])
+    offer = {SLOTS: float(worker.state.nthreads), MEMORY: 8000.0, toolchain("noop", NOTHING): AMPLE}
+    offer |= dict.fromkeys(kinship(store.identity(), this_version()), AMPLE)
     worker.state.total_resources.update(offer)
     worker.state.available_resources.update(offer)
-    store = open_shared(os.environ["TINSMITH_STORE"])
     if POISONED in os.environ:
         store = poisoned(store)
     context.install(context.Context(str(worker.name), store, NoopEngine))

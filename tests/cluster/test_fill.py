@@ -127,6 +127,17 @@ def test_a_step_that_no_worker_can_take_is_told_and_the_rest_goes_on(
     check(cluster, tmp_path, *(step.key for step in plans[1].steps))
 
 
+def test_a_worker_of_another_store_gets_no_step(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with local_cluster(tmp_path, 1) as own:
+        own.add_worker(TINSMITH_STORE=f"file://{other}")
+        plan = plan_of("both", *(noop_step(f"step-{number}", key="both", seconds=0.5) for number in range(12)))
+        found = filled(own, tmp_path / "user", plan)
+        assert not found.failed and len(found.ran) == 12
+        check(own, tmp_path, *(step.key for step in plan.steps))
+
+
 def test_a_scheduler_that_is_not_there_is_told(cluster: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINSMITH_CLUSTER_PATIENCE", "1")
     nobody = dataclasses.replace(cluster, address="tcp://127.0.0.1:1")

@@ -21,6 +21,9 @@ from tests.cluster.lacking import NoHosts
 from tests.cluster.replay import replaying
 from tests.cluster.watch import ResultsWatch
 
+_LONGEST_SECONDS = 400.0
+"""For anything to happen: on two idle cores a build takes one minute."""
+
 pytestmark = pytest.mark.toolchain
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.conftest import in_toolchain, step_python
 
 pytestmark = pytest.mark.toolchain
+CHECKS = Path(__file__).with_name("cpu_checks.py")
 
 
 @pytest.fixture(scope="module")
@@ -27,36 +28,52 @@ def emulator() -> str:
     return found
 
 
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Optimizer -> the folder of its training graph, which this machine builds for every processor."""
+    found = {}
+    for optimizer in ("adam", "rmsprop"):
+        found[optimizer] = tmp_path_factory.mktemp(optimizer)
+        step_python(str(CHECKS), "describe", str(found[optimizer]), "x86-64-v3", optimizer)
+    return found
+
+
 @functools.cache
-def here(optimizer: str) -> Mapping[str, str]:
-    return parts("x86-64-v3", 1, optimizer)
+def here(graph: Path) -> Mapping[str, str]:
+    return parts(graph, "x86-64-v3", 1)
 
 
-def parts(cpu_class: str, threads: int, optimizer: str, under: Sequence[str] = ()) -> Mapping[str, str]:
-    found: dict[str, str] = in_toolchain("cpu_checks.py", cpu_class, str(threads), optimizer, under=under)
+def parts(graph: Path, cpu_class: str, threads: int, under: Sequence[str] = ()) -> Mapping[str, str]:
+    found: dict[str, str] = in_toolchain(CHECKS.name, "train", str(graph), cpu_class, str(threads), under=under)
     return found
 
 
 # Emulated reciprocals and roots are exact, a processor's are approximations of its maker: what used one would differ.
 # The models have other caches and features than each other and than this machine.
 @pytest.mark.parametrize(("model", "optimizer"), [("Haswell", "adam"), ("EPYC", "rmsprop")])
-def test_another_processor_of_the_class_gives_the_same_bits(emulator: str, model: str, optimizer: str) -> None:
-    assert parts("x86-64-v3", 2, optimizer, under=(emulator, "-cpu", model)) == here(optimizer)
+def test_another_processor_of_the_class_gives_the_same_bits(
+    emulator: str, graphs: Mapping[str, Path], model: str, optimizer: str
+) -> None:
+    graph = graphs[optimizer]
+    assert parts(graph, "x86-64-v3", 2, under=(emulator, "-cpu", model)) == here(graph)
 
 
-def test_wider_vectors_give_the_same_bits() -> None:
+def test_wider_vectors_give_the_same_bits(graphs: Mapping[str, Path]) -> None:
     if level() < 4:
         pytest.skip("this machine's CPU is not of class x86-64-v4")
-    assert parts("x86-64-v4", 2, "adam") == here("adam")
+    assert parts(graphs["adam"], "x86-64-v4", 2) == here(graphs["adam"])
 
 
-def test_the_c_library_takes_no_part_in_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_c_library_takes_no_part_in_a_step(
+    graphs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, library = tmp_path / "wrong.c", tmp_path / "wrong.so"
     source.write_text("float expf(float x) { return x + 1; }\nfloat log1pf(float x) { return x / 2; }\n")
     monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(tmp_path))
     step_python("-m", "ziglang", "cc", "-shared", "-fPIC", "-fno-builtin", str(source), "-o", str(library))
 
-    assert parts("x86-64-v3", 1, "rmsprop", under=("env", f"LD_PRELOAD={library}")) == here("rmsprop")
+    graph = graphs["rmsprop"]
+    assert parts(graph, "x86-64-v3", 1, under=("env", f"LD_PRELOAD={library}")) == here(graph)
 
 
 def test_a_processor_below_the_class_is_refused(emulator: str) -> None:

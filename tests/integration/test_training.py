@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import in_toolchain
+from tests.integration.conftest import in_toolchain, step_python
 
 pytestmark = pytest.mark.toolchain
 
@@ -22,3 +22,13 @@ def test_averages_looks_and_the_best_weights_go_on_from_a_checkpoint(tmp_path: P
     assert "going on from step 5" in found["messages"]
     assert f"taking the weights of step {found['kept']}, the best" in found["messages"]
     assert any("pictures held out of training" in text for text in found["messages"])
+
+
+def test_no_clock_decides_how_a_graph_is_optimised() -> None:
+    """A busy machine would train other bits: TensorFlow gives up on the rest of its optimisations after a while."""
+    script = (
+        "import frozen, kernels\n"
+        "for config in (kernels.session_config(), frozen.session_config(1)):\n"
+        "    print(config.graph_options.rewrite_options.meta_optimizer_timeout_ms)"
+    )
+    assert step_python("-c", script).split() == ["-1", "-1"]

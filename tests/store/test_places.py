@@ -67,6 +67,27 @@ def test_an_address_of_no_store_is_said(url: str) -> None:
     assert "secret" not in str(caught.value.help)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", None), ("AWS_SECRET_ACCESS_KEY", "secret\n"), ("AWS_ACCESS_KEY_ID", "me\n"),
+        ("AWS_ACCESS_KEY_ID", "mé"), ("AWS_SKIP_SIGNATURE", "maybe"), ("AWS_CONDITIONAL_PUT", "maybe"),
+    ],
+)  # fmt: skip
+def test_settings_of_s3_that_make_no_store_are_said(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str | None
+) -> None:
+    for known, text in (("AWS_ACCESS_KEY_ID", "me"), ("AWS_SECRET_ACCESS_KEY", "secret")):
+        monkeypatch.setenv(known, text)
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError) as caught:
+        open_store("s3://bucket/x")
+    assert "secret" not in caught.value.message
+
+
 @pytest.mark.parametrize("value", ["", "x", "-1", "1e3", "nan", "1" * 20])
 def test_bounds_are_numbers(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("TINSMITH_STORE_PATIENCE", value)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from builder.digest import digest_bytes, hex_of
+from builder.digest import Digest, digest_bytes, hex_of
 from builder.errors import IntegrityError
 from builder.store.base import SharedStore, StepResult
 from builder.store.bucket import PART
+from builder.store.objects import ObjectStore
 from tests.store.places import SHARED, Place, blob, put, result_name
 
 KEY = digest_bytes(b"key")
@@ -97,6 +99,34 @@ def test_a_checkpoint_that_its_training_has_removed_is_passed_over(place: Place,
     gone.unlink()
     store.save_checkpoint(KEY, gone)
     assert kept(place) == []
+
+
+def test_what_only_looks_like_a_checkpoint_is_passed_over(place: Place, tmp_path: Path) -> None:
+    store, secret = opened(place), tmp_path / "secret"
+    secret.write_bytes(b"of this machine")
+    for step, make in ((100, lambda path: path.symlink_to(secret)), (200, os.mkfifo), (300, Path.mkdir)):
+        path = checkpoint(tmp_path / "out", step)
+        path.unlink()
+        make(path)
+        store.save_checkpoint(KEY, path)
+    assert kept(place) == []
+
+
+def test_who_disowns_a_result_lets_the_one_be_that_came_in_its_place(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(place)
+    store.record(StepResult(KEY, "train", (put(store, b"weights"),), {}))
+    artifact = put(store, b"healed weights")
+    other = StepResult(KEY, "train", (artifact,), {"worker": "another"})
+
+    def meanwhile(self: ObjectStore, digest: Digest) -> None:
+        place.remove(result_name(KEY))
+        store.record(other)
+
+    monkeypatch.setattr(ObjectStore, "_set_aside_damaged", meanwhile)
+    store.disown(KEY)
+    assert opened(place).lookup(KEY) == other
 
 
 def test_a_result_that_is_disowned_is_made_again(place: Place) -> None:

@@ -84,6 +84,9 @@ class Stress:
         if status != 0:
             self.say(building.last())
         self.check(f"{name}: digests of {self.variants} releases", building.releases() == self.digests)
+        if building.tracebacks():
+            self.check(f"{name}: tracebacks", False)
+            self.say("\n".join(building.texts[-40:]))
         results.look()
         for text in results.broken + results.lacking(self.keys if sound is None else sound):
             self.check(f"{name}: {text}", False)

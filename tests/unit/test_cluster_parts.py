@@ -18,6 +18,7 @@ from builder.digest import Digest, canonical_json, digest_bytes, digest_json
 from builder.errors import IntegrityError, Interrupted, StoreUnreachable
 from builder.lock.content import dataset_digest
 from builder.plan.step import Plan, Step, StepInput
+from builder.progress.clean import LONGEST_TEXT
 from builder.store.cached import CachedStore
 from builder.store.disk import DiskStore
 from tests.fakes import Events
@@ -127,6 +128,19 @@ def test_events_say_of_which_step_and_worker_they_are_and_are_thinned_out() -> N
     assert sent[-1] == {"kind": "started", "detail": {"step": "train", "key": NONE, "name": "train", "worker": "w1"}}
 
 
+def test_events_of_a_step_can_be_sent_whatever_it_says() -> None:
+    sent: list[Any] = []
+    emit = sender(sent, [10.0])
+    emit("message", {"text": "x" * 10**6, "a": 10**30, "b": float("nan"), "c": "\ud800\x1b[2J", "d": {1: b"", "e": []}})
+    detail = sent[0]["detail"]
+    assert len(detail["text"]) == LONGEST_TEXT and detail["c"] == "??[2J"
+    assert detail["a"] is None and detail["b"] is None and detail["d"] == {"1": None, "e": []}
+    emit("message", {"texts": ["x" * 1000] * 100})
+    for _ in range(100):
+        emit("anything", {})
+    assert len(sent) == 19
+
+
 def test_a_step_that_nobody_waits_for_is_ended() -> None:
     with pytest.raises(Interrupted):
         sender([], [0.0], unwanted=True)("progress", {})
@@ -176,6 +190,19 @@ def test_a_store_that_is_down_ends_no_training(tmp_path: Path) -> None:
     with kept(TRAINING, tmp_path, before_the_shared(remote, tmp_path), events):
         (tmp_path / "out" / "checkpoints" / "second.checkpoint").write_bytes(b"2")
     assert "second.checkpoint is not in the store yet: no answer" in [item["text"] for item in events.of("message")]
+
+
+def test_a_step_may_leave_anything_where_checkpoints_lie(tmp_path: Path) -> None:
+    remote, elsewhere = _Remote(), tmp_path / "elsewhere"
+    store, folder = before_the_shared(remote, tmp_path), tmp_path / "out" / "checkpoints"
+    elsewhere.mkdir()
+    (elsewhere / "first.checkpoint").write_bytes(b"1")
+    folder.parent.symlink_to(elsewhere)
+    with kept(TRAINING, tmp_path, store, Events()):
+        assert not (elsewhere / "checkpoints").exists()
+        folder.rmdir()
+        folder.symlink_to(elsewhere)
+    assert not remote.saved
 
 
 @pytest.mark.parametrize("resumable", [True, False])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builder.cluster import machine
-from builder.cluster.resources import AMPLE, demanded, fits, offered, toolchain, unplaceable
+from builder.cluster.resources import AMPLE, demanded, fits, kinship, offered, toolchain, unplaceable
 from builder.digest import Digest, digest_bytes
 from builder.errors import NoEngine, UsageError
 from builder.plan.step import Step, Toolchain
@@ -30,6 +30,30 @@ def test_a_worker_offers_what_it_has_and_its_owner_has_the_last_word() -> None:
     assert offered(
         slots=2, memory_mb=4000.7, gpus=1, docker=True, toolchains={"litert": OLD}, extra={"license": 3.0, "gpu": 0.0}
     ) == {"slots": 2, "memory": 4000, "gpu": 0, toolchain("litert", OLD): AMPLE, "docker": AMPLE, "license": 3}
+
+
+@pytest.mark.parametrize(
+    ("known", "offers", "memory"),
+    [
+        (700.0, [], 700), (700.0, [4000.0], 700), (9999.0, [], 8192), (9999.0, [9000.0], 8192),
+        # A step that ran in 6,000 MB runs where there are so many, though more would be safer.
+        (7800.0, [7500.0, 4000.0], 7500), (7800.0, [5000.0], 7800), (9999.0, [8000.0], 8000),
+    ],
+)  # fmt: skip
+def test_memory_that_is_demanded_beside_what_there_is(known: float, offers: list[float], memory: float) -> None:
+    assert demanded(step(), known, {}, [worker(most) for most in offers])["memory"] == memory
+
+
+def test_steps_go_only_to_workers_of_their_store_and_version() -> None:
+    build = kinship("a" * 32, "1.0")
+    for other, says in (
+        (kinship("b" * 32, "1.0"), "the only worker does not use the store of the build"),
+        (kinship("a" * 32, "0.9"), "the build has tinsmith 1.0, and the workers have 0.9"),
+    ):
+        offers = {"x": {**worker(), **other}}
+        assert not fits(demanded(step(), 1.0, build), offers["x"])
+        assert unplaceable(demanded(step(), 1.0, build), offers) == says
+    assert fits(demanded(step(), 1.0, build), {**worker(), **build})
 
 
 def test_a_step_demands_a_slot_its_memory_and_its_toolchain() -> None:

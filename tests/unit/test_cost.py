@@ -136,3 +136,15 @@ def test_figures_that_are_none_are_passed_over(wrong: Any) -> None:
             name == "seconds",
         )
     assert CostModel.learnt([result("infer", None, 2.0)]).runs == 0
+
+
+@pytest.mark.parametrize("number", [10**400, 1.7e308, float("inf"), float("nan"), -1.0, True, "1", None])
+def test_a_run_that_cannot_have_been_teaches_nothing(number: Any) -> None:
+    fields = ("work", "seconds", "memory_mb", "moving_seconds")
+    runs = [
+        StepResult(digest_bytes(b"1"), "train", (), {**dict.fromkeys(fields, 1.0), name: number}) for name in fields
+    ]
+    model = CostModel.learnt(runs)
+    assert model.runs == 2
+    assert 0 < model.seconds("train", 1.0) < 100
+    assert model.memory_mb("train", 1.0) == pytest.approx(1.3)
