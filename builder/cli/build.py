@@ -24,7 +24,7 @@ from builder.cli.options import (
 )
 from builder.cli.report import Against
 from builder.cli.signing import Key
-from builder.settings import FILES
+from builder.settings import BUILD_ENGINES, FILES
 
 if TYPE_CHECKING:
     from builder.engine.base import Engine
@@ -81,7 +81,7 @@ def build(
     from builder.settings import cache_folder
     from builder.store.places import open_store
 
-    one_of("--engine", engine, ("auto", "docker", "local", "dask"))
+    one_of("--engine", engine, BUILD_ENGINES)
     if engine != "dask" and scheduler != os.environ.get("TINSMITH_SCHEDULER"):
         raise UsageError("--scheduler goes with --engine dask", help="add the one, or leave out the other")
     if canary:
