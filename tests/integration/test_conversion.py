@@ -28,5 +28,5 @@ def test_a_second_conversion_gives_the_same_bytes(
     results = {taken.step: store.lookup(plan.step(taken.step).key) for taken in step.inputs if taken.step}
     assert set(results) == {"export"} and None not in results.values()
     first = store.lookup(step.key)
-    again = run_step(step, tmp_path, planned.code, Path, results, store, LocalEngine(), Events())  # type: ignore[arg-type]
+    again = run_step(step, tmp_path, planned.code, Path, results, store, LocalEngine(), Events())
     assert first is not None and again.artifact("model.tflite") == first.artifact("model.tflite")
