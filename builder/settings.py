@@ -11,6 +11,9 @@ from builder.errors import UsageError
 STORE = Path(".tinsmith/store")
 RELEASES = Path("releases")
 FILES = Path("build")
+ENGINES = ("auto", "docker", "local")
+BUILD_ENGINES = (*ENGINES, "dask")
+"""Those that ``tinsmith build`` knows."""
 
 
 def threads() -> int:

@@ -24,7 +24,7 @@ from builder.cli.options import (
 )
 from builder.cli.report import Against
 from builder.cli.signing import Key
-from builder.settings import FILES
+from builder.settings import BUILD_ENGINES, FILES
 
 if TYPE_CHECKING:
     from builder.engine.base import Engine
@@ -73,7 +73,7 @@ def build(
     from builder.release.canary import planned_canaries, try_canaries
     from builder.release.layout import Layout
     from builder.release.make import Signer
-    from builder.release.produce import produce
+    from builder.release.produce import check_new, produce
     from builder.release.select import judge
     from builder.release.weights import release_files
     from builder.report.variants import write_comparison
@@ -81,7 +81,7 @@ def build(
     from builder.settings import cache_folder
     from builder.store.places import open_store
 
-    one_of("--engine", engine, ("auto", "docker", "local", "dask"))
+    one_of("--engine", engine, BUILD_ENGINES)
     if engine != "dask" and scheduler != os.environ.get("TINSMITH_SCHEDULER"):
         raise UsageError("--scheduler goes with --engine dask", help="add the one, or leave out the other")
     if canary:
@@ -118,6 +118,9 @@ def build(
             for item in planned
         ]  # fmt: skip
         if cluster is not None:
+            for item, tried in zip(planned, trials, strict=True):
+                if not tried:
+                    check_new(layout, item.family, item.plans)
             cluster.run(planned, [plan for models in to_do for _, plan in models], openers, costs(), emit)
         for item, tried, models, sources in zip(planned, trials, to_do, openers, strict=True):
             if cluster is not None and cluster.lacks([plan for _, plan in models]):
@@ -132,7 +135,7 @@ def build(
                 made = produce(
                     item.family, item.lock, item.plans, item.code,
                     sources=sources, store=opened, engine=chosen, layout=layout, out=out, signer=signing,
-                    emit=emit, ran=ran,
+                    emit=emit, ran=ran, started=cluster.started if cluster is not None else None,
                 )  # fmt: skip
             write_reports(made, layout, opened, against)
             comparison = write_comparison(item.family, made, out) if len(made) > 1 and not canary else None

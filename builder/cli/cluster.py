@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 
 class Cluster:
-    """The cluster of one command. ``ran``: the keys of the steps that it ran for it."""
+    """The cluster of one command, that ``started`` then. ``ran``: the keys of the steps that it ran for it."""
 
     def __init__(self, scheduler: str, store: CachedStore) -> None:
         self._scheduler, self._store = scheduler, store
+        self.started = datetime.datetime.now(datetime.UTC)
         self.ran: frozenset[Digest] = frozenset()
         self._failed: dict[Digest, Outcome] = {}
         self._hopeless: set[Digest] = set()

@@ -35,7 +35,7 @@ def install(
         ),
     ] = None,
     releases: Annotated[Path | None, typer.Option("--releases", help="Releases (REPO/tinsmith/releases).")] = None,
-    engine: Annotated[str, typer.Option("--engine", help="auto, docker or local.")] = "auto",
+    engine: Annotated[str, typer.Option("--engine", help="auto, docker, local or dask.")] = "auto",
     settings: Annotated[
         Path | None, typer.Option("--settings", metavar="FILE", help="A tinsmith.toml for the builds.")
     ] = None,

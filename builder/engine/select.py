@@ -12,8 +12,7 @@ from builder.engine.isolation import strongest
 from builder.engine.local import LocalEngine
 from builder.errors import NoEngine, UsageError
 from builder.resources import toolchain_folder
-
-NAMES = ("auto", "docker", "local")
+from builder.settings import ENGINES
 
 
 def known(name: str) -> str:
@@ -21,10 +20,10 @@ def known(name: str) -> str:
     if name == "dask":
         raise UsageError(
             "only 'tinsmith build' knows the engine dask; this runs on one machine",
-            help=f"one of: {', '.join(NAMES)}",
+            help=f"one of: {', '.join(ENGINES)}",
         )
-    if name not in NAMES:
-        raise UsageError(f"no engine is called {name!r}", help=f"one of: {', '.join(NAMES)}")
+    if name not in ENGINES:
+        raise UsageError(f"no engine is called {name!r}", help=f"one of: {', '.join(ENGINES)}")
     return name
 
 

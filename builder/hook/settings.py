@@ -14,6 +14,7 @@ from builder.changes.manifests import DEFAULT
 from builder.errors import UsageError
 from builder.hook.place import Place
 from builder.registry.reference import Remote, parse_reference
+from builder.settings import BUILD_ENGINES
 from builder.store.places import is_shared
 
 SECTION = "tinsmith"
@@ -86,8 +87,8 @@ def checked(settings: Settings) -> Settings:
     """``settings``, or UsageError with what is wrong with them."""
     if settings.push is not None:
         target(settings.push, "any")
-    if settings.engine not in ("auto", "docker", "local"):
-        raise UsageError(f"no engine is called {settings.engine!a}", help="auto, docker or local")
+    if settings.engine not in BUILD_ENGINES:
+        raise UsageError(f"no engine is called {settings.engine!a}", help=f"one of: {', '.join(BUILD_ENGINES)}")
     for path in settings.paths:
         if path.startswith(("/", "-")) or ".." in path.split("/") or not path.isprintable() or not path:
             raise UsageError(f"{path!a} is no path within the repository")

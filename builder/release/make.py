@@ -43,6 +43,11 @@ class Signer:
     builder: str = BUILDER
 
 
+FACTS = ("engine", "isolation", "seconds", "memory_mb", "resumed")
+"""Of a step's run: what is published with a release. The store knows more, such as names of workers and hosts, which
+are nobody's business elsewhere."""
+
+
 @dataclass(frozen=True)
 class Built:
     """A release and the figures to show for it. ``new`` is False if it was there already."""
@@ -96,8 +101,11 @@ def make_release(
 
 
 def run_facts(results: Mapping[str, StepResult], figures: Figures) -> Mapping[str, Any]:
-    """What run.json says: latency, and key, engine, isolation and seconds of every step."""
-    steps = {name: {"key": result.key, **result.run} for name, result in results.items()}
+    """What run.json says: latency, and of every step its key and those of ``FACTS`` that are known."""
+    steps = {
+        name: {"key": result.key, **{fact: result.run[fact] for fact in FACTS if fact in result.run}}
+        for name, result in results.items()
+    }
     return {"latency": figures.latency, "steps": steps}
 
 

@@ -58,16 +58,17 @@ def produce(
     signer: Signer,
     emit: Emit,
     ran: Collection[Digest] = (),
+    started: datetime.datetime | None = None,
 ) -> list[Made]:
     """One entry a variant, in order. Files of each release are laid out in ``out``/NAME-VERSION.
 
-    ``ran``: the keys of steps that a cluster has just run for this very build.
+    ``ran``: the keys of steps that a cluster has just run for this very build, which it ``started`` then (now if None).
 
     Every variant is built and measured before any is judged: see ``select``. Errors as for ``build`` and
     ``make_release``; IntegrityError (``immutable``) before the first step if a version was released by another plan.
     """
-    _check_new(layout, family, plans)
-    finished, started = [], datetime.datetime.now(datetime.UTC)
+    check_new(layout, family, plans)
+    finished, started = [], started or datetime.datetime.now(datetime.UTC)
     for variant, plan, results, cached in built_variants(
         family.variants, plans, code, sources=sources, store=store, engine=engine, emit=emit, ran=ran
     ):
@@ -124,8 +125,9 @@ def _noting(cached: set[str], ran: Collection[Digest], emit: Emit) -> Emit:
     return noting
 
 
-def _check_new(layout: Layout, family: Family, plans: tuple[Plan, ...]) -> None:
-    """Another plan can never give the same release: that is better known before an hour of training."""
+def check_new(layout: Layout, family: Family, plans: tuple[Plan, ...]) -> None:
+    """IntegrityError (``immutable``) if a version was released by another plan: that can never give the same release,
+    which is better known before an hour of training."""
     manifests = (variant.manifest for variant in family.variants)
     planned = {(manifest.name, manifest.version): plan.digest for manifest, plan in zip(manifests, plans, strict=True)}
     for known in layout.releases():
