@@ -120,7 +120,9 @@ class Connection:
 
 
 def _reason(error: BaseException) -> str:
-    """What was at the bottom of it; above that, Dask tells of its own objects."""
+    """What was at the bottom of it, if that says anything; above that, Dask tells of its own objects."""
+    said = str(error)
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error)
+        said = str(error) or said
+    return said

@@ -155,15 +155,17 @@ class Round:
 
     def _given_up(self, why: Mapping[Digest, str]) -> list[Outcome]:
         # With what needs them: while another build waits for one of these, Dask keeps that, too.
-        never = set(why)
+        never, behind = set(why), set[Digest]()
         for key, job in self._jobs.items():  # each after those that it needs
             if key in self._pending and never.intersection(job.needs.values()):
                 never.add(key)
+                behind.add(key)
         self._cancel([self._pending.pop(key) for key in never])
         return [
             Outcome(key, "failed", kind="NoEngine", code="no-worker", message=text,
                     help="start a worker that can, or change what it offers: 'tinsmith worker --help'")
             for key, text in why.items()
+            if key not in behind  # of a chain the first one is enough to tell
         ]  # fmt: skip
 
 

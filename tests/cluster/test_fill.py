@@ -119,9 +119,10 @@ def test_a_step_that_no_worker_can_take_is_told_and_the_rest_goes_on(
 ) -> None:
     monkeypatch.setenv("TINSMITH_CLUSTER_PATIENCE", "3")
     newer = dataclasses.replace(TOOLCHAIN, requirements_digest=digest_bytes(b"newer"))
-    plans = [plan_of("newer", noop_step("train", key="newer", toolchain=newer)), chain("usual")]
+    plans = [chain("newer", toolchain=newer), chain("usual")]
     found = filled(cluster, tmp_path, *plans)
     (outcome,) = found.failed.values()
+    assert outcome.key == plans[0].steps[0].key
     assert outcome.kind == "NoEngine"
     assert "toolchain noop is wanted in version" in outcome.message
     check(cluster, tmp_path, *(step.key for step in plans[1].steps))
@@ -141,7 +142,7 @@ def test_a_worker_of_another_store_gets_no_step(tmp_path: Path) -> None:
 def test_a_scheduler_that_is_not_there_is_told(cluster: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINSMITH_CLUSTER_PATIENCE", "1")
     nobody = dataclasses.replace(cluster, address="tcp://127.0.0.1:1")
-    with pytest.raises(NoEngine, match=r"answers at tcp://127\.0\.0\.1:1 for 1 s: \[Errno 111\]"):
+    with pytest.raises(NoEngine, match=r"answers at tcp://127\.0\.0\.1:1 for 1 s: \S"):
         filled(nobody, tmp_path, chain("nobody"))
 
 
