@@ -25,6 +25,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _TRANSFERS = 8
+_FEW = 2
+"""Files that are no reason to start threads."""
 _MEASURES = "measure"
 """The step that gives other figures each time it runs."""
 
@@ -179,6 +181,8 @@ def _inputs(
 
 def _at_once(transfer: Callable[[T], U], files: Sequence[T]) -> list[U]:
     """``transfer`` of each of ``files``, some at a time: for a shared store most of it is waiting."""
+    if len(files) <= _FEW:
+        return list(map(transfer, files))
     with ThreadPoolExecutor(_TRANSFERS) as pool:
         return list(pool.map(transfer, files))
 

@@ -112,11 +112,11 @@ class Connection:
 
     def _receive(self, event: tuple[float, Any]) -> None:
         """Called on the client's own thread."""
-        message = event[1]
-        if self.events.qsize() >= _MOST_EVENTS:  # nobody takes them: data is on its way to the store
-            return
-        if isinstance(message, Mapping) and isinstance(message.get("detail"), Mapping):
-            self.events.put((str(message.get("kind")), message["detail"]))
+        for message in event[1] if isinstance(event[1], list | tuple) else ():
+            if self.events.qsize() >= _MOST_EVENTS:  # nobody takes them: data is on its way to the store
+                return
+            if isinstance(message, Mapping) and isinstance(message.get("detail"), Mapping):
+                self.events.put((str(message.get("kind")), message["detail"]))
 
 
 def _reason(error: BaseException) -> str:

@@ -25,7 +25,7 @@ Send = Callable[[str, Any], None]
 
 
 class Sender:
-    """An ``Emit`` that sends what a step says to ``send(topic, event)``, thinned out.
+    """An ``Emit`` that sends what a step says to ``send(topic, events)``, thinned out.
 
     Interrupted, from any call, once ``unwanted`` says that nobody waits for the step any more: engines then end it.
     """
@@ -43,6 +43,7 @@ class Sender:
         self._send, self._unwanted, self._clock = send, unwanted, clock
         self._progress = float("-inf")
         self._second, self._others = 0, 0
+        self._held: list[dict[str, Any]] = []
 
     def __call__(self, kind: str, detail: Mapping[str, Any]) -> None:
         if self._unwanted():
@@ -62,4 +63,8 @@ class Sender:
         said = cleaned({"kind": kind, "detail": {"step": self._about["name"], **detail}})
         if len(json.dumps(said)) > _LARGEST:
             return
-        self._send(TOPIC, {"kind": said["kind"], "detail": {**said["detail"], **self._about}})
+        self._held.append({"kind": said["kind"], "detail": {**said["detail"], **self._about}})
+        # Most toolchains are ready: that one is being prepared goes with what comes next.
+        if kind != "preparing":
+            self._send(TOPIC, self._held)
+            self._held = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import socket
 import time
@@ -20,7 +21,7 @@ from builder.digest import Digest
 from builder.engine.base import Emit
 from builder.errors import IntegrityError, NoEngine, StoreUnreachable, TinsmithError
 from builder.settings import cache_folder
-from builder.store.base import StepResult
+from builder.store.base import StepResult, Store
 from builder.store.documents import MISSING
 
 _LONGEST = 20_000
@@ -109,13 +110,19 @@ class _Work:
 
     def _result(self, folder: Path, found: Mapping[str, StepResult]) -> StepResult:
         step, store = self._job.step, self._here.store
-        code = read_code(self._job.code, store)
+        code = _code(self._job.code, store)
 
         def sources(digest: str) -> Path:
             return materialise(Digest(digest), store, cache_folder())
 
         with kept(step, folder, store, self._emit):
             return run_step(step, folder, code, sources, found, store, self._here.engine(), self._emit)
+
+
+@functools.lru_cache(maxsize=32)
+def _code(digest: Digest, store: Store) -> dict[str, bytes]:
+    """As ``read_code``: steps of one kind have the same, and a worker runs many."""
+    return read_code(digest, store)
 
 
 def _connection() -> tuple[Callable[[str, Any], None], Callable[[], bool]]:

@@ -72,7 +72,7 @@ def test_a_patience_that_is_none(monkeypatch: pytest.MonkeyPatch, value: str) ->
 def test_events_that_nobody_takes_are_dropped() -> None:
     connection = Connection("tcp://127.0.0.1:1", Events())
     for _ in range(_MOST_EVENTS + 10):
-        connection._receive((0.0, {"kind": "log", "detail": {}}))
+        connection._receive((0.0, [{"kind": "log", "detail": {}}]))
     assert connection.events.qsize() == _MOST_EVENTS
 
 

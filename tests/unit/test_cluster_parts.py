@@ -109,7 +109,7 @@ def test_a_listing_cannot_lead_out_of_its_folder(tmp_path: Path, path: str) -> N
 
 
 def sender(sent: list[Any], seconds: list[float], unwanted: bool = False) -> Sender:
-    return Sender(NONE, "train", "w1", lambda topic, event: sent.append(event), lambda: unwanted, lambda: seconds[0])
+    return Sender(NONE, "train", "w1", lambda topic, events: sent.extend(events), lambda: unwanted, lambda: seconds[0])
 
 
 def test_events_say_of_which_step_and_worker_they_are_and_are_thinned_out() -> None:
@@ -223,3 +223,12 @@ def test_jobs_of_two_users_are_equal() -> None:
 
     jobs = [Job("1", "store", step("train", "ingest"), NONE, {"ingest": digest_bytes(b"1")}) for _ in range(2)]
     assert hashlib.sha256(pickle.dumps(jobs[0])).digest() == hashlib.sha256(pickle.dumps(jobs[1])).digest()
+
+
+def test_what_is_prepared_is_told_with_what_comes_next() -> None:
+    messages: list[Any] = []
+    emit = Sender(NONE, "train", "w1", lambda topic, events: messages.append(events), lambda: False)
+    emit("preparing", {"toolchain": "tf1.15"})
+    assert not messages
+    emit("started", {})
+    assert [[event["kind"] for event in events] for events in messages] == [["preparing", "started"]]
