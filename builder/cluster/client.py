@@ -11,7 +11,7 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +81,9 @@ class Filling:
         self._suspect: set[str] = set()
         self._codes: dict[tuple[str, ...], Digest] = {}
         self._done: set[Digest] = set()
-        self._sound: set[Digest] = set()
+        # Whoever reads a result hashes it. Of those that no step reads, this is done here, while others run.
+        self._last = graph.last()
+        self._checks: dict[Digest, Future[bool]] = {}
         self._filled = Filled()
 
     def run(self) -> Filled:
@@ -89,38 +91,44 @@ class Filling:
 
         NoEngine if the scheduler cannot be reached for long; StoreUnreachable; errors of ``sources``.
         """
-        while (left := self._left()).steps:
-            self._connection.client()  # what is wrong with it is better known before hours of sending data
-            self._publish(left)
-            jobs = {key: self._job(step, left.needs[key]) for key, step in left.steps.items()}
-
-            demands = functools.partial(self._demand, list(left.steps.values()))
-            with Round(self._connection, jobs, self._attempts, demands, self._ranks, self._emit) as lap:
-                for outcomes in lap.outcomes():
-                    for outcome in outcomes:
-                        self._take(outcome)
-            for key in lap.killed:
-                died = Outcome(key, "failed", kind="StepFailed", code="workers-lost", message="its workers died")
-                self._lose(key, died)
-            # A task that ended is known to the scheduler while anybody holds it: what runs again has another name.
-            again = left.steps.keys() - self._done - self._filled.failed.keys()
-            self._attempts.update(again)
-            if again:
-                time.sleep(_PAUSE_SECONDS)
+        with ThreadPoolExecutor(_LOOKUPS) as pool:
+            while (left := self._left(pool)).steps:
+                self._lap(left, pool)
         return self._filled
 
-    def _left(self) -> Graph:
+    def _lap(self, left: Graph, pool: ThreadPoolExecutor) -> None:
+        """One round."""
+        self._connection.client()  # what is wrong with it is better known before hours of sending data
+        self._publish(left)
+        jobs = {key: self._job(step, left.needs[key]) for key, step in left.steps.items()}
+
+        demands = functools.partial(self._demand, list(left.steps.values()))
+        with Round(self._connection, jobs, self._attempts, demands, self._ranks, self._emit) as lap:
+            for outcomes in lap.outcomes():
+                for outcome in outcomes:
+                    self._take(outcome)
+                    if outcome.status == "done" and outcome.seconds and outcome.key in self._last:
+                        self._checks[outcome.key] = pool.submit(self._is_sound, outcome.key)
+        for key in lap.killed:
+            died = Outcome(key, "failed", kind="StepFailed", code="workers-lost", message="its workers died")
+            self._lose(key, died)
+        # A task that ended is known to the scheduler while anybody holds it: what runs again has another name.
+        again = left.steps.keys() - self._done - self._filled.failed.keys()
+        self._attempts.update(again)
+        if again:
+            time.sleep(_PAUSE_SECONDS)
+
+    def _left(self, pool: ThreadPoolExecutor) -> Graph:
         """The steps that have no result, did not fail and do not need one that failed."""
         unknown = [key for key in self._graph.steps if key not in self._done and key not in self._filled.failed]
-        with ThreadPoolExecutor(_LOOKUPS) as pool:
-            for key, result in zip(unknown, pool.map(functools.partial(looked_up, self._store), unknown), strict=True):
-                if result is not None:
-                    self._done.add(key)
-                    self._emit("cached", {"step": self._graph.steps[key].name, "key": key})
-            # Whoever read a result has hashed it. Of those that ran and that no step reads, this has to be done here.
-            unread = list((self._graph.last() & self._filled.ran.keys()) - self._sound)
-            for key, sound in zip(unread, pool.map(self._is_sound, unread), strict=True):
-                self._sound.add(key) if sound else self._forget(key, "the store has other bytes")
+        for key, result in zip(unknown, pool.map(functools.partial(looked_up, self._store), unknown), strict=True):
+            if result is not None:
+                self._done.add(key)
+                self._emit("cached", {"step": self._graph.steps[key].name, "key": key})
+        for key, check in self._checks.items():
+            if not check.result() and key in self._done:
+                self._forget(key, "the store has other bytes")
+        self._checks.clear()
         hopeless = self._graph.after(self._filled.failed) | self._filled.failed.keys()
         return self._graph.without(self._done | hopeless)
 
