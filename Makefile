@@ -36,13 +36,16 @@ lint: $(DEV)
 acceptance: $(READY)  ## Train on the raccoon photographs: ten minutes on two cores
 	$(BIN)/tinsmith build manifests/raccoon-025.yaml --source raccoon=$${RACCOON:-../shared/data/raccoon}
 
-bench: $(DEV)  ## Speeds beside a peer's, in the same run: annotations, pictures, registries, builds with nothing to do, training
+bench: $(DEV)  ## Speeds beside a peer's, in the same run: annotations, pictures, registries, builds with nothing to do, training, clusters
 	$(BIN)/python -m tests.bench.coco_size
 	$(BIN)/python -m tests.bench.jpegs
 	$(BIN)/python -m tests.bench.registry_speed
 	$(BIN)/python -m tests.bench.noop_build
 	$(BIN)/python -m tests.bench.many_manifests
 	$(BIN)/python -m tests.bench.training_speed
+	$(BIN)/python -m tests.bench.cluster_overhead
+	$(BIN)/python -m tests.bench.makespan
+	$(BIN)/python -m tests.bench.scale
 
 fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within a second each; two readers of YAML agree
 	$(BIN)/python -m tests.fuzz.manifests
@@ -50,10 +53,11 @@ fuzz: $(DEV)  ## Mutated manifests and data: no traceback, exact counts, within 
 	$(BIN)/python -m tests.fuzz.archives
 	$(BIN)/python -m tests.fuzz.parsers
 
-stress: $(DEV)  ## Trainings killed, a registry that fails, variations around a build: half an hour on two cores
+stress: $(DEV)  ## Trainings and clusters killed, a registry that fails, variations around a build: an hour and more on two cores
 	$(BIN)/python -m tests.stress.kills
 	$(BIN)/python -m tests.stress.faults
 	$(BIN)/python -m tests.stress.variations --each
+	$(BIN)/python -m tests.stress.cluster
 
 capsule: $(DEV)  ## A capsule of a small release, built from with no network in four ways: five minutes, needs root
 	$(BIN)/python -m tests.stress.capsule
