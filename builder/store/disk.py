@@ -22,6 +22,7 @@ from builder.store import documents, temporary, workspaces
 from builder.store.base import Artifact, StepResult
 
 _BLOCK = 1 << 20
+_TRIES = 8
 
 
 class DiskStore:
@@ -147,15 +148,33 @@ class DiskStore:
             _sync(path.parent)
 
     def _record_again(self, result: StepResult, unfinished: Path, path: Path) -> None:
-        """Over a result that is there: the same is fine, and one that counts as none is replaced, by one at a time."""
+        """Over a result that is there: the same is fine, and one that counts as none is taken away, by one at a time.
+
+        Those that find none there create theirs meanwhile, so that here, too, a result is only ever created.
+        """
         with temporary.only_one(self.root / "lock"):
-            known = None
-            with contextlib.suppress(IntegrityError):
-                known = self.lookup(result.key)
-            if known is None:
-                unfinished.replace(path)
-            elif known.artifacts != result.artifacts:
-                raise documents.other_bytes(result)
+            for _ in range(_TRIES):
+                try:
+                    seen = path.stat().st_ino
+                    known = self.lookup(result.key)
+                    if known is None and path.stat().st_ino == seen:  # without its blobs, or of an older tinsmith
+                        self._set_aside(path)
+                except (FileNotFoundError, IntegrityError):  # gone; damaged, and so set aside
+                    known = None
+                if known is not None:
+                    if known.artifacts != result.artifacts:
+                        raise documents.other_bytes(result)
+                    return
+                try:
+                    path.hardlink_to(unfinished)
+                except FileExistsError:
+                    continue
+                except OSError:  # no hard links here: then everybody comes this way
+                    unfinished.replace(path)
+                return
+        raise StoreUnreachable(
+            f"the result {path} counts as none and cannot be moved away", help="remove it; may you write there?"
+        )
 
     def recent(self, most: int) -> list[StepResult]:
         """See ``Store.recent``; damaged ones are passed over."""
