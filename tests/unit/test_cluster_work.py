@@ -65,12 +65,12 @@ def test_other_bytes_of_any_other_step_are_an_error(store: CachedStore, monkeypa
 
 def test_what_is_wrong_with_a_machine_is_tried_on_another(store: CachedStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device", "/work/x")
+        raise OSError(28, "No space left on device", "/scratch/x")
 
     monkeypatch.setattr(module, "run_step", full)
     outcome = second(store, "train", monkeypatch)
     assert (outcome.status, outcome.kind) == ("failed", "StoreUnreachable")
-    assert outcome.message == "step train: /work/x: No space left on device"
+    assert outcome.message == "step train: /scratch/x: No space left on device"
 
 
 def test_an_error_travels_whatever_its_length(store: CachedStore, monkeypatch: pytest.MonkeyPatch) -> None:
