@@ -90,9 +90,6 @@ class Connection:
                 f"--engine dask needs what is not installed: {error.name}",
                 help="pip install 'tinsmith[cluster]'",
             ) from error
-        # What goes wrong is said in this program's own words; Dask would add tracebacks when a scheduler goes.
-        for name in ("distributed", "distributed.client"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         # Where a graph was made in the user's code is nothing that a scheduler needs to show of tinsmith's.
         dask.config.set({"distributed.diagnostics.computations.nframes": 0})
         _quiet()

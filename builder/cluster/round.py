@@ -38,7 +38,8 @@ def task_key(job: Job, attempt: int) -> TaskKey:
 class Round:
     """A context manager; what has not ended when it is left is given up.
 
-    ``lost``: the steps whose workers died more often than the scheduler tries, or that it lost with itself.
+    ``killed``: the steps whose workers died more often than the scheduler tries. What was lost with these, or with the
+    scheduler, is in no outcome.
     """
 
     def __init__(
@@ -50,11 +51,10 @@ class Round:
         ranks: Mapping[Digest, float],
         emit: Emit,
     ) -> None:
-        self._connection, self._jobs, self._attempts = connection, jobs, attempts
+        self._connection, self._jobs = connection, jobs
         self._demands, self._ranks, self._emit = demands, ranks, emit
         self._keys = {key: task_key(job, attempts.get(key, 0)) for key, job in jobs.items()}
         self._pending: dict[Digest, Future[Outcome]] = {}
-        self.lost: set[Digest] = set()
         self.killed: set[Digest] = set()
 
     def __enter__(self) -> Round:
@@ -86,7 +86,6 @@ class Round:
             self._relay()
             if self._client.status != "running":
                 self._emit("message", {"text": "the connection to the scheduler was lost"})
-                self.lost |= self._pending.keys()
                 self._pending.clear()
                 return
             if ended := self._ended():
@@ -118,7 +117,6 @@ class Round:
             if state == "error":
                 outcomes += self._erred(key)
             elif state in ("cancelled", "lost"):
-                self.lost.add(key)
                 del self._pending[key]
         return outcomes
 
@@ -144,7 +142,6 @@ class Round:
         future = self._pending.pop(key)
         error = future.exception()
         if isinstance(error, KilledWorker):
-            self.lost.add(key)
             if error.task == self._keys[key]:
                 self.killed.add(key)
             return []
