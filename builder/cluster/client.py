@@ -151,7 +151,7 @@ class Filling:
         """Has a step run again that was done."""
         self._done.discard(key)
         self._filled.ran.pop(key, None)
-        self._lose(key, Outcome(key, "failed", kind="IntegrityError", code="integrity", message=why))
+        self._lose(key, _damage(key, why))
 
     def _publish(self, left: Graph) -> None:
         remote = self._store.remote
@@ -191,16 +191,14 @@ class Filling:
                     if looked_up(self._store, lost) is None:  # else another build has mended it by now
                         self._store.disown(lost)
                     self._forget(lost, f"the store no longer has the result of step {self._graph.steps[lost].name}")
-            text = "the store no longer has what it reads"
-            self._lose(key, replace(outcome, status="failed", kind="IntegrityError", code="integrity", message=text))
+            self._lose(key, _damage(key, "the store no longer has what it reads", outcome.worker))
             if outcome.blamed:
                 drop(self._connection, outcome.blamed, "what it left in the store has other bytes", self._emit)
         elif outcome.status == "lost":  # files of its sources
             digests = {item.source for item in self._graph.steps[key].inputs if item.source is not None}
             self._suspect |= digests
             self._published -= digests
-            text = "the store has no longer all of its data, or other bytes"
-            self._lose(key, replace(outcome, status="failed", kind="IntegrityError", code="integrity", message=text))
+            self._lose(key, _damage(key, "the store has no longer all of its data, or other bytes", outcome.worker))
 
     def _lose(self, key: Digest, last: Outcome) -> None:
         self._losses[key] += 1
@@ -214,3 +212,8 @@ class Filling:
         about = {"step": name, "key": outcome.key, "worker": outcome.worker, "code": outcome.code}
         self._emit("error", {**about, "message": outcome.message, "help": outcome.help})
         self._emit("failed", about)
+
+
+def _damage(key: Digest, text: str, worker: str = "") -> Outcome:
+    """How the step ``key`` ends, if this happens to it once too often."""
+    return Outcome(key, "failed", worker, kind="IntegrityError", code="integrity", message=text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from builder.cluster.resources import MEMORY, SLOTS, Resources, fits, unplaceable
 from builder.digest import Digest
 from builder.engine.base import Emit
+from builder.errors import NoEngine
 from builder.plan.step import Step
 from builder.settings import cluster_patience
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Demands = Mapping[Digest, Resources]
 
 _FIRST_WORKER_SECONDS = 5.0
+_ANSWER_SECONDS = 10.0
+"""How long the scheduler may take to answer: one of a thousand workers takes a second."""
 
 
 class Watch:
@@ -28,6 +31,7 @@ class Watch:
         self._client, self._emit = client, emit
         self._workers: dict[str, Resources] = {}
         self._told: int | None = None
+        self._silent_since: float | None = None
         self._running: dict[Digest, tuple[str, str]] = {}
         self._demands: Demands = {}
         self._steps: Mapping[Digest, Step] = {}
@@ -71,7 +75,7 @@ class Watch:
 
     def look(self, pending: Collection[Digest]) -> dict[Digest, str]:
         """Asks the scheduler, and tells of what has changed. The steps of ``pending`` that no worker can take, for
-        longer than anybody wants to wait, and why."""
+        longer than anybody wants to wait, and why. NoEngine if the scheduler stays silent for as long."""
         self._ask()
         for key, (_, worker) in list(self._running.items()):
             if key not in pending:
@@ -85,10 +89,15 @@ class Watch:
         self._emit("lost", {"key": key, "step": name, "worker": worker, "text": f"worker {worker} is gone"})
 
     def _ask(self) -> None:
+        scheduler = self._client.scheduler
         try:
-            info = self._client.scheduler_info(n_workers=-1)
+            info = self._client.sync(scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
+        except TimeoutError:
+            self._silent(scheduler.address)
+            return
         except Exception:  # the connection is just being lost, which the round sees for itself
             return
+        self._silent_since = None
         # Any worker may be there, also one that declares what makes no sense.
         self._workers = {
             str(item.get("name", address)): _sound(item.get("resources")) for address, item in info["workers"].items()
@@ -97,6 +106,18 @@ class Watch:
             self._told = len(self._workers)
             total = {name: sum(offer.get(name, 0.0) for offer in self._workers.values()) for name in (SLOTS, MEMORY)}
             self._emit("workers", {"workers": self._told, "offers": total})
+
+    def _silent(self, address: str) -> None:
+        """The connection stands and nobody answers, as of a machine that hangs, or swaps. NoEngine if that lasts."""
+        now = time.monotonic()
+        if self._silent_since is None:
+            self._silent_since = now - _ANSWER_SECONDS
+            self._emit("message", {"text": f"the scheduler at {address} does not answer"})
+        if (patience := cluster_patience()) < now - self._silent_since:
+            raise NoEngine(
+                f"the scheduler at {address} does not answer for {patience:g} s",
+                help="start it again, and run the same command: what is finished is in the store",
+            )
 
     def _unplaced(self, pending: Collection[Digest]) -> dict[Digest, str]:
         now, fit = time.monotonic(), dict[tuple[tuple[str, float], ...], bool]()

@@ -11,10 +11,11 @@ import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from builder.digest import Digest, canonical_json, digest_bytes, digest_file, hex_of
 from builder.errors import IntegrityError, StoreUnreachable
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 _AT_ONCE = 16
 _NAME = "store.json"
 _TRIES = 8
+
+
+@dataclass(frozen=True)
+class _Streamed:
+    """A blob that was read to its end: ``tag`` as of ``Meta``, and whether it has the bytes that its name says."""
+
+    tag: str | None
+    sound: bool
 
 
 class ObjectStore:
@@ -95,11 +104,10 @@ class ObjectStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as target:
             try:
-                hashed = Hashed(target)
-                found = self._bucket.read(_blob(digest), hashed.begin)
+                found = self._streamed(digest, target)
                 if found is None:
                     raise documents.missing(digest)
-                if hashed.digest() != digest:
+                if not found.sound:
                     raise self._damaged(digest, found.tag)
             except BaseException:
                 path.unlink()
@@ -129,16 +137,25 @@ class ObjectStore:
 
         Whoever names a blob in a result answers for it, also where another writer was first.
         """
-        found = self._bucket.head(_blob(digest))
-        if found is None:
+        stored = self._bucket.head(_blob(digest))
+        if stored is None:
             return False
-        if found.size == size:
-            hashed = Hashed()
-            found = self._bucket.read(_blob(digest), hashed.begin)
-            if found is None or hashed.digest() == digest:
-                return found is not None
-        self._bucket.set_aside(_blob(digest), found.tag, _aside(digest))
-        return False
+        if stored.size != size:
+            self._damaged(digest, stored.tag)
+            return False
+        return self._sound_or_aside(digest)
+
+    def _sound_or_aside(self, digest: Digest) -> bool:
+        found = self._streamed(digest)
+        if found is not None and not found.sound:
+            self._damaged(digest, found.tag)
+        return found is not None and found.sound
+
+    def _streamed(self, digest: Digest, target: BinaryIO | None = None) -> _Streamed | None:
+        """The blob as it is, also into ``target`` if there is one; None if there is none."""
+        hashed = Hashed(target)
+        found = self._bucket.read(_blob(digest), hashed.begin)
+        return None if found is None else _Streamed(found.tag, hashed.digest() == digest)
 
     def lookup(self, key: Digest) -> StepResult | None:
         try:
@@ -214,15 +231,9 @@ class ObjectStore:
             found = self._bucket.get(_result(key), documents.MOST_BYTES)
             result = documents.unpacked(found.data, key) if found is not None else None
             if result is not None:
-                list(self._pool.map(self._set_aside_damaged, {item.digest for item in result.artifacts}))
+                list(self._pool.map(self._sound_or_aside, {item.digest for item in result.artifacts}))
         # Not one that somebody has recorded in its place meanwhile.
         self._bucket.set_aside(_result(key), named.tag, _aside_result(key))
-
-    def _set_aside_damaged(self, digest: Digest) -> None:
-        hashed = Hashed()
-        found = self._bucket.read(_blob(digest), hashed.begin)
-        if found is not None and hashed.digest() != digest:
-            self._damaged(digest, found.tag)
 
     def _set_aside_result(self, key: Digest) -> None:
         found = self._bucket.head(_result(key))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from builder.cluster import watch
 from builder.cluster.client import Filled
 from builder.cluster.fill import fill
 from builder.cost.model import CostModel
@@ -144,6 +145,19 @@ def test_a_scheduler_that_is_not_there_is_told(cluster: Local, tmp_path: Path, m
     nobody = dataclasses.replace(cluster, address="tcp://127.0.0.1:1")
     with pytest.raises(NoEngine, match=r"answers at tcp://127\.0\.0\.1:1 for 1 s: \S"):
         filled(nobody, tmp_path, chain("nobody"))
+
+
+def test_a_scheduler_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINSMITH_CLUSTER_PATIENCE", "5")
+    monkeypatch.setattr(watch, "_ANSWER_SECONDS", 1.0)
+    with local_cluster(tmp_path, 1) as own:
+
+        def emit(kind: str, detail: Mapping[str, Any]) -> None:
+            if kind == "progress":
+                own.scheduler.send_signal(signal.SIGSTOP)
+
+        with pytest.raises(NoEngine, match=r"does not answer for 5 s"):
+            filled(own, tmp_path, chain("hangs", seconds=60.0), emit=emit)
 
 
 def test_a_build_that_is_stopped_stops_its_steps(cluster: Local, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from builder.cluster.job import Job
 from builder.cluster.round import Round
 from builder.cluster.watch import Watch
 from builder.digest import Digest
+from builder.errors import NoEngine
 from tests.fakes import Events
 from tests.unit.test_build import NONE
 from tests.unit.test_cluster_parts import step
@@ -23,11 +24,18 @@ class _Client:
     """With one worker that offers nothing anybody needs."""
 
     status = "running"
+    silent = False
 
     def __init__(self) -> None:
         self.cancelled: list[Any] = []
+        self.scheduler = SimpleNamespace(address="tcp://there:1", identity=self.identity)
 
-    def scheduler_info(self, n_workers: int) -> Any:
+    def sync(self, asked: Any, callback_timeout: float, **words: Any) -> Any:
+        if self.silent:
+            raise TimeoutError
+        return asked(**words)
+
+    def identity(self, n_workers: int) -> Any:
         return {"workers": {"a": {"name": 7, "resources": {"slots": "many", "memory": None}}, "b": {}}}
 
     def cancel(self, futures: list[Any], *, force: bool) -> None:
@@ -74,3 +82,20 @@ def test_events_of_another_form_are_passed_over(lap: Round) -> None:
     good = ("started", {"key": FIRST.key, "worker": ["w"]})
     keys: list[Any] = [[], {}, None, 1, Digest("sha256:other")]
     assert told(lap, *(("started", {"key": key}) for key in keys), good) == [good]
+
+
+def test_a_scheduler_that_falls_silent_is_told_once_and_given_up_in_time(
+    lap: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, events, client = lap._watch, lap._emit, _Client()
+    watch._client = client  # type: ignore[assignment]
+    client.silent = True
+    for _ in range(3):
+        assert watch.look([]) == {}
+    assert events == [("message", {"text": "the scheduler at tcp://there:1 does not answer"})]
+    client.silent = False
+    watch.look([])
+    client.silent = True
+    monkeypatch.setenv("TINSMITH_CLUSTER_PATIENCE", "9")  # less than it waits for one answer
+    with pytest.raises(NoEngine, match=r"tcp://there:1 does not answer for 9 s"):
+        watch.look([])
