@@ -89,7 +89,7 @@ class Watch:
         self._emit("lost", {"key": key, "step": name, "worker": worker, "text": f"worker {worker} is gone"})
 
     def _ask(self) -> None:
-        scheduler = self._client.scheduler
+        scheduler: Any = self._client.scheduler
         try:
             info = self._client.sync(scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
         except TimeoutError:

@@ -124,7 +124,7 @@ def test_who_disowns_a_result_lets_the_one_be_that_came_in_its_place(
         place.remove(result_name(KEY))
         store.record(other)
 
-    monkeypatch.setattr(ObjectStore, "_set_aside_damaged", meanwhile)
+    monkeypatch.setattr(ObjectStore, "_sound_or_aside", meanwhile)
     store.disown(KEY)
     assert opened(place).lookup(KEY) == other
 

@@ -87,7 +87,8 @@ def test_events_of_another_form_are_passed_over(lap: Round) -> None:
 def test_a_scheduler_that_falls_silent_is_told_once_and_given_up_in_time(
     lap: Round, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch, events, client = lap._watch, lap._emit, _Client()
+    watch, client = lap._watch, _Client()
+    events: Any = lap._emit
     watch._client = client  # type: ignore[assignment]
     client.silent = True
     for _ in range(3):
