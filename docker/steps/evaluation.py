@@ -37,6 +37,9 @@ class Evaluator(object):
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self._session.close()
 
     def answers(self, weights, records, pictures):

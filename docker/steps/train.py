@@ -23,6 +23,7 @@ import records as records_module  # noqa: E402
 import training  # noqa: E402
 import validation  # noqa: E402
 import warmstart  # noqa: E402
+from tensorflow.python.ops import io_ops  # noqa: E402
 from tf1 import tf  # noqa: E402
 
 try:
@@ -116,7 +117,7 @@ def _evaluate(request, trained, weights, rewrite):
     contract.emit("progress", stage="evaluating", step=0, steps=1)
     truth = contract.read_json(contract.input_path(request, "data", "eval.json"))
     held_out = _read(request, "eval.tfrecord")
-    with evaluation.Evaluator(trained.model, trained.classes, rewrite) as evaluator:
+    with trained.evaluator(rewrite) as evaluator:
         answers = evaluator.answers(weights, held_out, records_module.Pictures(held_out))
     found = coco_metrics.score(truth, [record.identity for record in held_out], answers)
     contract.emit("progress", stage="evaluating", step=1, steps=1)
@@ -126,12 +127,9 @@ def _evaluate(request, trained, weights, rewrite):
 
 def _save_weights(prefix, weights):
     """A TensorFlow checkpoint of the weights alone (.index and .data; no .meta, whose bytes are not stable)."""
+    held = dict(weights, global_step=np.int64(0))  # The API's exporters look for a global step.
+    names = sorted(held)
     with tf.Graph().as_default():
-        held = dict(weights, global_step=np.int64(0))  # The API's exporters look for a global step.
-        variables = {
-            name: tf.compat.v1.get_variable(name, initializer=tf.constant(held[name])) for name in sorted(held)
-        }
-        saver = tf.compat.v1.train.Saver(variables)
+        save = io_ops.save_v2(prefix, names, [""] * len(names), [tf.constant(held[name]) for name in names])
         with tf.compat.v1.Session() as session:
-            session.run(tf.compat.v1.global_variables_initializer())
-            saver.save(session, prefix, write_meta_graph=False, write_state=False)
+            session.run(save)

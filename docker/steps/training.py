@@ -43,6 +43,7 @@ class Training(object):
         # Without kernels, where they could not be compiled, the same key gives other bits.
         self._identity = [request.step, request.key, kernels.loaded()]
         self._checkpoints = None
+        self._evaluator, self._looked_at = None, (0, None)
         self._scratch = contract.output_path(request, contract.SCRATCH)
         self._pictures = records_module.Pictures(records)
         self._stream = batches.Stream(
@@ -80,7 +81,7 @@ class Training(object):
                 self._stretch(built, session, model, numbers, final, narrator)
                 state = built.state(session)
                 if final:
-                    weights = self._finished(built, session)
+                    weights = self._finished(built, session, narrator.rows[-1]["step"])
         narrator.close()
         self._checkpoints.close()
         self.rows = narrator.rows
@@ -92,16 +93,30 @@ class Training(object):
             return self._steps(built, session, numbers, narrator, lambda done: False)
         if self.watch.enough():  # A checkpoint of the last step was left, and nothing after it.
             return None
-        with evaluation.Evaluator(model, self.classes) as evaluator:
+        evaluator = evaluation.Evaluator(model, self.classes)
 
-            def look(done):
-                if not self.watch.due(done):
-                    return False
-                seen = self.watch.look(done, self._weights(built, session), evaluator, final)
-                narrator.look({"map": seen.map, "map50": seen.map50}, drawing.png(self.watch.picture(last=True)))
-                return self.watch.enough()
+        def look(done):
+            if not self.watch.due(done):
+                return False
+            weights = self._weights(built, session)
+            self._looked_at = (done, weights)
+            seen = self.watch.look(done, weights, evaluator, final)
+            narrator.look({"map": seen.map, "map50": seen.map50}, drawing.png(self.watch.picture(last=True)))
+            return self.watch.enough()
 
-            return self._steps(built, session, numbers, narrator, look)
+        self._steps(built, session, numbers, narrator, look)
+        if final:
+            self._evaluator = evaluator
+        else:
+            evaluator.close()
+        return None
+
+    def evaluator(self, rewrite=None):
+        """An ``evaluation.Evaluator`` at the model's own input size, for whoever closes it: that of the looks, once
+        they are over, or a new one. ``rewrite`` as there."""
+        if self._evaluator is not None and rewrite is None:
+            return self._evaluator
+        return evaluation.Evaluator(self.model, self.classes, rewrite)
 
     def _steps(self, built, session, numbers, narrator, look):
         """``look``: called after each step with the number of steps done, says whether that is enough."""
@@ -134,11 +149,13 @@ class Training(object):
             return checkpoints.Checkpoint(done, state, rows)
         return checkpoints.Checkpoint(done, state, rows, self.watch.looks, self.watch.best)
 
-    def _finished(self, built, session):
-        """The weights that the training was for: the last, or the best that were seen."""
+    def _finished(self, built, session, last):
+        """The weights that the training was for: the best that were seen, or those of the step ``last``."""
         if self.watch is not None and self.watch.best is not None:
             weights = self.watch.best
             contract.emit("message", text="taking the weights of step %d, the best" % self.watch.best_step())
+        elif self._looked_at[0] == last:
+            weights = self._looked_at[1]
         else:
             contract.emit("message", text="measuring batch-norm averages")
             weights = self._weights(built, session)
