@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +28,9 @@ from builder.cli.signing import Key
 from builder.settings import BUILD_ENGINES, FILES
 
 if TYPE_CHECKING:
-    from builder.engine.base import Engine
+    from builder.cli.load import Planned
+    from builder.engine.base import Emit, Engine
+    from builder.store.base import BuildStore
 
 
 def build(
@@ -66,19 +69,15 @@ def build(
     from builder.cli.table import Produced, print_produced
     from builder.cost.model import RECENT, CostModel
     from builder.cost.work import work
-    from builder.digest import Digest
     from builder.errors import UsageError
-    from builder.lock.sources import source_opener
     from builder.plan.announced import announced
     from builder.release.canary import planned_canaries, try_canaries
     from builder.release.layout import Layout
     from builder.release.make import Signer
     from builder.release.produce import check_new, produce
     from builder.release.select import judge
-    from builder.release.weights import release_files
     from builder.report.variants import write_comparison
     from builder.report.write import write_reports
-    from builder.settings import cache_folder
     from builder.store.places import open_store
 
     one_of("--engine", engine, BUILD_ENGINES)
@@ -109,14 +108,7 @@ def build(
                 cached=lambda key: opened.lookup(key) is not None,
                 seconds=lambda step: costs().seconds(step.name, work(step)),
             ))  # fmt: skip
-        openers = [
-            source_opener(
-                item.family.manifests[0], item.lock, item.path, local, cache_folder(), emit,
-                lambda locked: release_files(locked, releases, cache_folder()), opened.write_bytes,
-                known=lambda digest: opened.read(Digest(digest)) if opened.has(Digest(digest)) else None,
-            )
-            for item in planned
-        ]  # fmt: skip
+        openers = [_sources(item, local, releases, opened, emit) for item in planned]
         if cluster is not None:
             for item, tried in zip(planned, trials, strict=True):
                 if not tried:
@@ -164,6 +156,24 @@ def build(
         from builder.rebuild.check import judge as judge_check
 
         judge_check(checked, release.ref)
+
+
+def _sources(
+    item: Planned, overrides: Mapping[str, Path], releases: Path, store: BuildStore, emit: Emit
+) -> Callable[[str], Path]:
+    """What opens the locked data of ``item``, and the weights that it starts from."""
+    from builder.digest import Digest
+    from builder.lock.sources import source_opener
+    from builder.release.weights import release_files
+    from builder.settings import cache_folder
+
+    def known(digest: str) -> bytes | None:
+        return store.read(Digest(digest)) if store.has(Digest(digest)) else None
+
+    return source_opener(
+        item.family.manifests[0], item.lock, item.path, overrides, cache_folder(), emit,
+        lambda locked: release_files(locked, releases, cache_folder()), store.write_bytes, known=known,
+    )  # fmt: skip
 
 
 def _engine(name: str) -> Engine:
