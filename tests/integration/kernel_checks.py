@@ -1,8 +1,8 @@
 """The training kernels beside TensorFlow's own operations in float64, and beside themselves on other threads.
 
-Run by the tf1.15 toolchain's Python with the step code on its path: ``python kernel_checks.py CPU_CLASS THREADS``. The
-last line of standard output is a JSON object: ``cases``, ``worst`` (largest error as a share of the largest value),
-``where`` and ``digest`` (of every number that the kernels gave).
+Run by the tf1.15 toolchain's Python with the step code on its path: ``python kernel_checks.py CPU_CLASS THREADS
+[beside]``. The last line of standard output is a JSON object with ``digest`` (of every number that the kernels gave);
+``beside`` TensorFlow also ``cases``, ``worst`` (largest error as a share of the largest value) and ``where``.
 """
 
 import hashlib
@@ -29,22 +29,23 @@ MODEL = {
 }
 
 
-def main(cpu_class, threads):
+def main(cpu_class, threads, beside):
     tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
-    stock = trained("momentum")
+    stock = trained("momentum") if beside else None
     assert kernels.load(cpu_class, threads), "this toolchain has no kernels"
-    found, digest = [], hashlib.sha256()
-    for number, case in enumerate(cases()):
-        found += list(errors(number, *case, digest=digest))
+    said, digest = {}, hashlib.sha256()
+    found = [error for number, case in enumerate(cases()) for error in errors(number, *case, digest, beside)]
     found += list(root_errors(digest))
     for optimizer in ("adam", "rmsprop"):
         for value in trained(optimizer):
             digest.update(value.tobytes())
-    losses = apart(stock[0], trained("momentum")[0], 1e-3)
-    # Both round float32 in their own ways: one unit in the last place of the weights already moves gradients by 2e-4.
-    assert losses < 1e-3, f"a whole network loses {losses:g} more or less than with TensorFlow's operations"
-    worst, where = max(found)
-    print(json.dumps({"cases": len(found), "worst": worst, "where": where, "digest": digest.hexdigest()}))
+    if beside:
+        losses = apart(stock[0], trained("momentum")[0], 1e-3)
+        # Both round float32 in their own ways: one unit in the last place of the weights moves gradients by 2e-4.
+        assert losses < 1e-3, f"a whole network loses {losses:g} more or less than with TensorFlow's operations"
+        worst, where = max(found)
+        said = {"cases": len(found), "worst": worst, "where": where}
+    print(json.dumps({**said, "digest": digest.hexdigest()}))
 
 
 def cases():
@@ -52,8 +53,8 @@ def cases():
     return list(every)[::3] + [WIDE]
 
 
-def errors(number, size, channels, kernel, stride, activation, digest):
-    """Of every output and every gradient of one convolution."""
+def errors(number, size, channels, kernel, stride, activation, digest, beside):
+    """Of every output and every gradient of one convolution, if it is held ``beside`` TensorFlow's."""
     random = np.random.RandomState(number)
     (inner, outer), (side, depthwise) = channels, kernel
     out = inner if depthwise else outer
@@ -64,21 +65,27 @@ def errors(number, size, channels, kernel, stride, activation, digest):
         "scale": random.rand(inner) + 0.5,
         "offset": random.randn(inner) + 1,
     }
-    names = ["x", "filter"] + (["center", "scale", "offset"] if activation else [])
     shape = (size[0], -(-size[1] // stride), -(-size[2] // stride), out)
     given = [random.randn(*shape), random.randn(out), random.randn(out)]
-    answers = []
-    for dtype, convolve in ((tf.float64, reference), (tf.float32, fused)):
+    names = ["x", "filter"] + (["center", "scale", "offset"] if activation else [])
+
+    def answers(dtype, convolve):
         with tf.Graph().as_default(), tf.compat.v1.Session(config=kernels.session_config()) as session:
             tensors = {name: tf.constant(value, dtype) for name, value in values.items()}
             outputs = convolve(tensors, stride, activation, depthwise)
             total = tf.add_n([tf.reduce_sum(y * tf.constant(g, dtype)) for y, g in zip(outputs, given)])
-            answers.append(session.run(list(outputs) + tf.gradients(total, [tensors[name] for name in names])))
-    for name, wanted, got in zip(["y", "mean", "variance", *names], *answers):
-        digest.update(got.tobytes())
+            return session.run(list(outputs) + tf.gradients(total, [tensors[name] for name in names]))
+
+    got = answers(tf.float32, fused)
+    for value in got:
+        digest.update(value.tobytes())
+    if not beside:
+        return
+    wanted = answers(tf.float64, reference)
+    for name, right, value in zip(["y", "mean", "variance", *names], wanted, got):
         # A moment of few numbers can be near zero: it is then as exact as what it was summed from.
-        floor = np.square(answers[0][0]).mean() if name == "variance" else np.abs(answers[0][0]).mean()
-        yield apart(wanted, got, floor if name in ("mean", "variance") else 0.1), f"{name} of case {number}"
+        floor = np.square(wanted[0]).mean() if name == "variance" else np.abs(wanted[0]).mean()
+        yield apart(right, value, floor if name in ("mean", "variance") else 0.1), f"{name} of case {number}"
 
 
 def reference(tensors, stride, activation, depthwise):
@@ -143,4 +150,4 @@ def trained(optimizer):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), "beside" in sys.argv[3:])

@@ -79,12 +79,15 @@ def write_graph(model, classes, aware, folder):
 def randomise(session):
     """Gives every variable numbers of its own: a converter may keep equal ones once."""
     generator = np.random.RandomState(1)
+    given = {}
     for variable in tf.compat.v1.global_variables():
         if variable.dtype.base_dtype != tf.float32 or variable.op.name.endswith(("/min", "/max")):
             continue
         positive = variable.op.name.endswith(("/gamma", "/moving_variance"))
         numbers = generator.uniform(0.5, 1.5, variable.shape) if positive else generator.normal(0, 0.1, variable.shape)
-        variable.load(numbers.astype(np.float32), session)
+        given[variable.initializer] = (variable.initializer.inputs[1], numbers.astype(np.float32))
+    # All at once: TensorFlow optimises the whole graph again for each run of something else.
+    session.run(list(given), dict(given.values()))
 
 
 def write_records(path, shape):

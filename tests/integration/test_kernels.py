@@ -12,12 +12,12 @@ from tests.integration.conftest import in_toolchain
 pytestmark = pytest.mark.toolchain
 
 
-def check(cpu_class: str, threads: int) -> Any:
-    return in_toolchain("kernel_checks.py", cpu_class, str(threads))
+def check(cpu_class: str, threads: int, *words: str) -> Any:
+    return in_toolchain("kernel_checks.py", cpu_class, str(threads), *words)
 
 
 def test_outputs_and_gradients_are_those_of_float64_and_threads_change_no_bit() -> None:
-    one = check("x86-64-v3", 1)
+    one = check("x86-64-v3", 1, "beside")
 
     assert one["worst"] < 4e-6, one["where"]
     assert one["cases"] > 600
