@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterable
 
-from builder.cluster.connection import Connection
+from builder.cluster.connection import Connection, workers_of
 from builder.engine.base import Emit
 
 
@@ -17,8 +17,8 @@ def drop(connection: Connection, names: Iterable[str], why: str, emit: Emit) -> 
         return
     client, found = connection.client(), dict[str, str]()
     with contextlib.suppress(Exception):  # of a scheduler that is gone; what is asked for again may go to others
-        workers = client.scheduler_info(n_workers=-1)["workers"]
-        found = {address: str(item["name"]) for address, item in workers.items() if str(item["name"]) in wanted}
+        workers = workers_of(client).items()
+        found = {address: str(item["name"]) for address, item in workers if str(item["name"]) in wanted}
     for address, name in found.items():
         emit("message", {"worker": name, "text": f"worker {name} is dropped: {why}"})
         with contextlib.suppress(Exception):  # it ends before it can answer

@@ -22,6 +22,9 @@ _ATTEMPT_SECONDS = 10.0
 _MOST_EVENTS = 10_000
 _LOGS = "DASK_LOGGING__DISTRIBUTED"
 
+ANSWER_SECONDS = 10.0
+"""How long a scheduler may take to answer: one of a thousand workers takes a second."""
+
 
 def _quiet() -> None:
     """What is to be told, the build tells; Dask would add pages to every lost connection."""
@@ -114,6 +117,15 @@ class Connection:
                 return
             if isinstance(message, Mapping) and isinstance(message.get("detail"), Mapping):
                 self.events.put((str(message.get("kind")), message["detail"]))
+
+
+def workers_of(client: Client) -> Mapping[str, Mapping[str, Any]]:
+    """What the scheduler says of each worker, by address. TimeoutError if it says nothing for ``ANSWER_SECONDS``; where
+    the connection is just being lost, whatever Dask raises."""
+    scheduler: Any = client.scheduler
+    workers: Mapping[str, Mapping[str, Any]]
+    workers = client.sync(scheduler.identity, n_workers=-1, callback_timeout=ANSWER_SECONDS)["workers"]
+    return workers
 
 
 def _reason(error: BaseException) -> str:

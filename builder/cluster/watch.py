@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from builder.cluster import connection
 from builder.cluster.resources import MEMORY, SLOTS, Resources, fits, unplaceable
 from builder.digest import Digest
 from builder.engine.base import Emit
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 Demands = Mapping[Digest, Resources]
 
 _FIRST_WORKER_SECONDS = 5.0
-_ANSWER_SECONDS = 10.0
-"""How long the scheduler may take to answer: one of a thousand workers takes a second."""
 
 
 class Watch:
@@ -89,29 +88,29 @@ class Watch:
         self._emit("lost", {"key": key, "step": name, "worker": worker, "text": f"worker {worker} is gone"})
 
     def _ask(self) -> None:
-        scheduler: Any = self._client.scheduler
         try:
-            info = self._client.sync(scheduler.identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
+            workers = connection.workers_of(self._client)
         except TimeoutError:
-            self._silent(scheduler.address)
+            self._silent()
             return
         except Exception:  # the connection is just being lost, which the round sees for itself
             return
         self._silent_since = None
         # Any worker may be there, also one that declares what makes no sense.
         self._workers = {
-            str(item.get("name", address)): _sound(item.get("resources")) for address, item in info["workers"].items()
+            str(item.get("name", address)): _sound(item.get("resources")) for address, item in workers.items()
         }
         if len(self._workers) != self._told:
             self._told = len(self._workers)
             total = {name: sum(offer.get(name, 0.0) for offer in self._workers.values()) for name in (SLOTS, MEMORY)}
             self._emit("workers", {"workers": self._told, "offers": total})
 
-    def _silent(self, address: str) -> None:
+    def _silent(self) -> None:
         """The connection stands and nobody answers, as of a machine that hangs, or swaps. NoEngine if that lasts."""
-        now = time.monotonic()
+        scheduler: Any = self._client.scheduler
+        address, now = scheduler.address, time.monotonic()
         if self._silent_since is None:
-            self._silent_since = now - _ANSWER_SECONDS
+            self._silent_since = now - connection.ANSWER_SECONDS
             self._emit("message", {"text": f"the scheduler at {address} does not answer"})
         if (patience := cluster_patience()) < now - self._silent_since:
             raise NoEngine(

@@ -146,6 +146,7 @@ class ObjectStore:
         return self._sound_or_aside(digest)
 
     def _sound_or_aside(self, digest: Digest) -> bool:
+        """Whether the blob is there with its own bytes, from reading it; one with others is set aside."""
         found = self._streamed(digest)
         if found is not None and not found.sound:
             self._damaged(digest, found.tag)

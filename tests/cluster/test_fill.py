@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from builder.cluster import watch
+from builder.cluster import connection
 from builder.cluster.client import Filled
 from builder.cluster.fill import fill
 from builder.cost.model import CostModel
@@ -149,7 +149,7 @@ def test_a_scheduler_that_is_not_there_is_told(cluster: Local, tmp_path: Path, m
 
 def test_a_scheduler_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINSMITH_CLUSTER_PATIENCE", "5")
-    monkeypatch.setattr(watch, "_ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.0)
     with local_cluster(tmp_path, 1) as own:
 
         def emit(kind: str, detail: Mapping[str, Any]) -> None:

@@ -106,12 +106,17 @@ def manifest(name: str, **changes: str) -> str:
     return text
 
 
-def build(run: Run, folder: Path, name: str, text: str, status: int = 0) -> Any:
-    """Locks and builds a manifest; what ``build --json`` says."""
+def locked(run: Run, folder: Path, name: str, text: str) -> str:
+    """The path in ``folder`` of a manifest, locked."""
     (folder / "manifests").mkdir(exist_ok=True)
     (folder / "manifests" / f"{name}.yaml").write_text(text)
     run("lock", f"manifests/{name}.yaml")
-    done = run("build", f"manifests/{name}.yaml", *BUILD, status=status)
+    return f"manifests/{name}.yaml"
+
+
+def build(run: Run, folder: Path, name: str, text: str, status: int = 0) -> Any:
+    """Locks and builds a manifest; what ``build --json`` says."""
+    done = run("build", locked(run, folder, name, text), *BUILD, status=status)
     return json.loads(done.stdout) if status == 0 else done.stderr
 
 

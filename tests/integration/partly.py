@@ -13,7 +13,6 @@ from builder.engine.local import LocalEngine
 from builder.lock.sources import source_opener
 from builder.release.weights import release_files
 from builder.settings import cache_folder
-from builder.store.base import Artifact
 from builder.store.disk import DiskStore
 from tests.fakes import Events
 
@@ -36,19 +35,15 @@ class Partly:
         (planned,) = load_planned([manifest])
         (plan,) = planned.plans
         wanted = replace(plan, target=step)
-        self.store, self.events = DiskStore(store), Events()
+        self._store, events = DiskStore(store), Events()
         sources = source_opener(
-            planned.family.only, planned.lock, planned.path, overrides or {}, cache_folder(), self.events,
-            lambda locked: release_files(locked, releases, cache_folder()), self.store.write_bytes,
+            planned.family.only, planned.lock, planned.path, overrides or {}, cache_folder(), events,
+            lambda locked: release_files(locked, releases, cache_folder()), self._store.write_bytes,
         )  # fmt: skip
         self._results = build(
             replace(wanted, steps=wanted.needed()),
-            code=planned.code, sources=sources, store=self.store, engine=LocalEngine, emit=self.events,
+            code=planned.code, sources=sources, store=self._store, engine=LocalEngine, emit=events,
         )  # fmt: skip
 
-    def artifacts(self, step: str) -> dict[str, Artifact]:
-        """Path -> what ``step`` left there."""
-        return {item.path: item for item in self._results[step].artifacts}
-
     def read(self, step: str, path: str) -> bytes:
-        return self.store.read(self.artifacts(step)[path].digest)
+        return self._store.read(self._results[step].artifact(path).digest)

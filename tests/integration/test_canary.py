@@ -9,19 +9,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.integration.conftest import BUILD, Run, manifest, runner, step_python
+from tests.integration.conftest import BUILD, locked, manifest, runner, step_python
 
 pytestmark = pytest.mark.toolchain
 
 CANARY = (*BUILD, "--canary")
-
-
-def written(run: Run, folder: Path, name: str, text: str) -> str:
-    """The path of a manifest in ``folder``, locked."""
-    (folder / "manifests").mkdir(exist_ok=True)
-    (folder / "manifests" / f"{name}.yaml").write_text(text)
-    run("lock", f"manifests/{name}.yaml")
-    return f"manifests/{name}.yaml"
 
 
 def test_a_canary_of_each_kind_of_numbers(tmp_path: Path) -> None:
@@ -30,7 +22,7 @@ def test_a_canary_of_each_kind_of_numbers(tmp_path: Path) -> None:
                     verify="{min_map50: 0.9, max_size: 1.5 MB}")  # fmt: skip
     text = text.replace("steps: 4\n", "steps: 40000\n").replace("warmup_steps: 2", "warmup_steps: 3000")
     text = text.replace("images: 60", "images: 100000").replace("checkpoint_every: 3", "checkpoint_every: 500")
-    path = written(run, tmp_path, "q", text)
+    path = locked(run, tmp_path, "q", text)
     done = run("build", path, *CANARY)
     found = {item["release"]: item for item in json.loads(done.stdout)}
     assert list(found) == [f"q-{kind}@1.0.0-canary" for kind in ("float32", "int8", "uint8-qat")]
@@ -46,7 +38,7 @@ def test_a_canary_of_each_kind_of_numbers(tmp_path: Path) -> None:
     # One sample, one float training.
     assert [done.stderr.count(f"{step:8} started") for step in ("ingest", "train", "convert")] == [1, 1, 3]
     # Nothing runs again to judge the same models by a budget that they miss.
-    written(run, tmp_path, "q", text.replace("max_size: 1.5 MB", "max_size: 1 MB"))
+    locked(run, tmp_path, "q", text.replace("max_size: 1.5 MB", "max_size: 1 MB"))
     done = run("build", path, *CANARY, status=5)
     assert "q-float32: max_size" in done.stderr and "q-int8: " not in done.stderr
     assert [line for line in done.stderr.splitlines() if " started" in line and "package" not in line] == []
@@ -76,7 +68,7 @@ def test_a_wrong_label_ends_it_with_its_place(tmp_path: Path) -> None:
     (data / "labels" / "99.txt").write_text("0 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2\n")
     section = ("\n  format: yolo\n  source: {name: shapes, path: ../data}\n  images: images\n  annotations: labels\n"
                "  classes: [circle, square]\n  split: {eval: 0.3, seed: 5}")  # fmt: skip
-    path = written(run, tmp_path, "yolo", manifest("yolo", dataset=section))
+    path = locked(run, tmp_path, "yolo", manifest("yolo", dataset=section))
     done = run("build", path, *CANARY, status=3)
     assert "labels/99.txt" in done.stderr and "line 2 has class 2" in done.stderr
     assert "train" not in done.stderr.replace("training", "")

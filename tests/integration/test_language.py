@@ -17,7 +17,7 @@ from builder.lock.toolchains import resolve_toolchain
 from builder.resources import toolchain_folder
 from builder.settings import cache_folder
 from tests.fakes import Events
-from tests.integration.conftest import BUILD, build, manifest, runner
+from tests.integration.conftest import BUILD, build, locked, manifest, runner
 from tests.integration.partly import Partly
 
 pytestmark = pytest.mark.toolchain
@@ -111,22 +111,19 @@ def write_tfrecord(data: Path, rows: list[Any]) -> str:
     return "records: [shapes.tfrecord]"
 
 
-def locked(root: Path, kind: str, keys: str) -> str:
+def in_format(root: Path, kind: str, keys: str) -> str:
     """The path of a locked manifest of the drawings in the format ``kind``."""
     images = "" if kind == "tfrecord" else "\n  images: images"
     section = (f"\n  format: {kind}\n  source: {{name: shapes, path: ../data}}{images}\n  {keys}\n"
                "  classes: [circle, square]\n  split: {eval: 0.3, seed: 5}")  # fmt: skip
-    (root / "manifests").mkdir(exist_ok=True)
-    (root / "manifests" / f"{kind}.yaml").write_text(manifest(kind, dataset=section))
-    runner(root)("lock", f"manifests/{kind}.yaml")
-    return f"manifests/{kind}.yaml"
+    return locked(runner(root), root, kind, manifest(kind, dataset=section))
 
 
 @pytest.fixture(scope="module")
 def voc(shapes: Any) -> tuple[Path, str]:
     """The project and its manifest in the format voc."""
     root, rows = shapes
-    return root, locked(root, "voc", write_voc(root / "data", rows))
+    return root, in_format(root, "voc", write_voc(root / "data", rows))
 
 
 def test_a_format_builds(voc: tuple[Path, str]) -> None:
@@ -144,7 +141,7 @@ def ingested(shapes: Any, voc: tuple[Path, str]) -> Callable[[Any], tuple[Partly
     store = root / ".tinsmith" / "store"
 
     def ingested(write: Any) -> tuple[Partly, Partly]:
-        path = locked(root, write.__name__.removeprefix("write_"), write(root / "data", rows))
+        path = in_format(root, write.__name__.removeprefix("write_"), write(root / "data", rows))
         return Partly("ingest", root / path, store), Partly("ingest", root / voc[1], store)
 
     return ingested
@@ -220,19 +217,17 @@ def test_warm_starts(tmp_path: Path) -> None:
     for path in (tmp_path / "build" / "wide-1.0.0" / "checkpoint").iterdir():
         (tmp_path / "zoo" / "ssd_mobilenet_v2" / path.name).write_bytes(path.read_bytes())
 
-    def locked(name: str, init: str, depth: str = "0.25") -> str:
+    def from_weights(name: str, init: str, depth: str = "0.25") -> str:
         text = manifest(name).replace("steps: 4", f"steps: 4\n  init: {init}")
-        (tmp_path / f"manifests/{name}.yaml").write_text(text.replace("multiplier: 0.25", f"multiplier: {depth}"))
-        run("lock", f"manifests/{name}.yaml")
-        return f"manifests/{name}.yaml"
+        return locked(run, tmp_path, name, text.replace("multiplier: 0.25", f"multiplier: {depth}"))
 
     def start(*words: str) -> Any:
-        path = tmp_path / locked(*words)
+        path = tmp_path / from_weights(*words)
         trained = Partly("train", path, tmp_path / ".tinsmith/store", releases=tmp_path / "releases")
         return json.loads(trained.read("train", "coverage.json"))
 
     def refused(*words: str) -> str:
-        return run("build", locked(*words), *BUILD, status=4).stderr
+        return run("build", from_weights(*words), *BUILD, status=4).stderr
 
     zoo = start("zoo", "{checkpoint: {name: zoo, path: ../zoo}}", "0.5")
     assert zoo["covered"] == 1 and zoo["variables"]["restored"] == len(zoo["each"])
