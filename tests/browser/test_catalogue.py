@@ -138,7 +138,7 @@ def test_filtered(browser: Browser, site: Path, field: str, value: str, names: l
             control.fill(value)
         assert shown(page) == names
         expect(page.get_by_role("status").first).to_have_text(f"{len(names)} of 7 models")
-        assert page.get_by_text("No model is like that.").is_visible() is (not names)
+        expect(page.get_by_text("No model is like that.")).to_be_visible(visible=not names)
         control.press("Enter")  # sends nothing
         page.get_by_role("button", name="Reset").click()
         expect(page.get_by_role("status").first).to_have_text("7 of 7 models")
@@ -164,10 +164,10 @@ def test_without_javascript_all_is_there_and_nothing_that_does_nothing(browser: 
         assert page.get_by_role("searchbox").count() == 0
         page.get_by_role("link", name="shapes", exact=True).first.click()
         expect(page.get_by_role("heading", level=1)).to_have_text("shapes 2.0.0")
-        assert page.get_by_role("button").count() == 0
-        assert page.get_by_text("tinsmith pull shapes@2.0.0").first.is_visible()
+        expect(page.get_by_role("button")).to_have_count(0)
+        expect(page.get_by_text("tinsmith pull shapes@2.0.0").first).to_be_visible()
         page.get_by_text("1.1.0", exact=True).last.click()
-        assert page.get_by_text("tinsmith pull shapes@1.1.0").is_visible()
+        expect(page.get_by_text("tinsmith pull shapes@1.1.0")).to_be_visible()
         assert heard.errors == []
 
 
@@ -182,7 +182,7 @@ def test_the_versions_say_what_changed(browser: Browser, site: Path) -> None:
         assert "ms" in rows.nth(0).inner_text()
         assert rows.nth(0).locator("td").nth(4).locator(".delta").count() == 0  # another processor
         rows.nth(3).get_by_role("link").click()
-        assert page.get_by_text("tinsmith rebuild shapes@1.0.0").is_visible()
+        expect(page.get_by_text("tinsmith rebuild shapes@1.0.0")).to_be_visible()
         told = page.locator("svg.course").first.get_attribute("aria-label")
         assert told == "mAP by version: 1.0.0 0.601, 1.1.0 0.653, 2.0.0 0.641, 2.1.0-rc.1 0.644"
 
@@ -243,4 +243,4 @@ def test_for_print_everything_is_opened_and_no_control_is_left(browser: Browser,
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("details:not([open])").count() == 0
         assert page.get_by_role("button").count() == 0
-        assert page.locator("header nav").first.is_hidden()
+        expect(page.locator("header nav").first).to_be_hidden()
