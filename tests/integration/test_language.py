@@ -111,38 +111,40 @@ def write_tfrecord(data: Path, rows: list[Any]) -> str:
     return "records: [shapes.tfrecord]"
 
 
-def in_format(root: Path, kind: str, keys: str) -> str:
-    """The path of a locked manifest of the drawings in the format ``kind``."""
+def drawings(kind: str, keys: str) -> str:
+    """A manifest's section of the drawings in the format ``kind``."""
     images = "" if kind == "tfrecord" else "\n  images: images"
-    section = (f"\n  format: {kind}\n  source: {{name: shapes, path: ../data}}{images}\n  {keys}\n"
-               "  classes: [circle, square]\n  split: {eval: 0.3, seed: 5}")  # fmt: skip
-    return locked(runner(root), root, kind, manifest(kind, dataset=section))
+    return (f"\n  format: {kind}\n  source: {{name: shapes, path: ../data}}{images}\n  {keys}\n"
+            "  classes: [circle, square]\n  split: {eval: 0.3, seed: 5}")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def voc(shapes: Any) -> tuple[Path, str]:
-    """The project and its manifest in the format voc."""
+def wide(shapes: Any) -> tuple[Path, str, Any]:
+    """The project, its dataset section in the format voc, and what ``build`` says of a model of depth 0.5."""
     root, rows = shapes
-    return root, in_format(root, "voc", write_voc(root / "data", rows))
+    section = drawings("voc", write_voc(root / "data", rows))
+    text = manifest("wide", dataset=section).replace("depth_multiplier: 0.25", "depth_multiplier: 0.5")
+    (made,) = build(runner(root), root, "wide", text)
+    return root, section, made
 
 
-def test_a_format_builds(voc: tuple[Path, str]) -> None:
-    root, path = voc
-    (made,) = json.loads(runner(root)("build", path, *BUILD).stdout)
+def test_a_format_builds(wide: tuple[Path, str, Any]) -> None:
+    root, _, made = wide
     assert made["released"] and made["metrics"]["images"] == 9
-    metadata = json.loads((root / "build/voc-1.0.0/metadata.json").read_text())
+    metadata = json.loads((root / "build/wide-1.0.0/metadata.json").read_text())
     assert metadata["dataset"]["splits"]["train"]["images"] == 21
 
 
 @pytest.fixture(scope="module")
-def ingested(shapes: Any, voc: tuple[Path, str]) -> Callable[[Any], tuple[Partly, Partly]]:
+def ingested(shapes: Any, wide: tuple[Path, str, Any]) -> Callable[[Any], tuple[Partly, Partly]]:
     """What ingest leaves of the drawings in a format, and in the format voc."""
     root, rows = shapes
     store = root / ".tinsmith" / "store"
 
     def ingested(write: Any) -> tuple[Partly, Partly]:
-        path = in_format(root, write.__name__.removeprefix("write_"), write(root / "data", rows))
-        return Partly("ingest", root / path, store), Partly("ingest", root / voc[1], store)
+        kind = write.__name__.removeprefix("write_")
+        path = locked(runner(root), root, kind, manifest(kind, dataset=drawings(kind, write(root / "data", rows))))
+        return Partly("ingest", root / path, store), Partly("ingest", root / "manifests" / "wide.yaml", store)
 
     return ingested
 
@@ -208,22 +210,21 @@ def test_the_same_manifest_builds_in_every_toolchain(tmp_path: Path, toolchain: 
 # Warm starts and the levers of the network
 
 
-def test_warm_starts(tmp_path: Path) -> None:
-    run = runner(tmp_path)
-    wide = manifest("wide").replace("depth_multiplier: 0.25", "depth_multiplier: 0.5")
-    build(run, tmp_path, "wide", wide)
+def test_warm_starts(wide: tuple[Path, str, Any]) -> None:
+    root, section, _ = wide
+    run = runner(root)
     # As the model zoo has them: in a folder of the archive, called model.ckpt.
-    (tmp_path / "zoo" / "ssd_mobilenet_v2").mkdir(parents=True)
-    for path in (tmp_path / "build" / "wide-1.0.0" / "checkpoint").iterdir():
-        (tmp_path / "zoo" / "ssd_mobilenet_v2" / path.name).write_bytes(path.read_bytes())
+    (root / "zoo" / "ssd_mobilenet_v2").mkdir(parents=True)
+    for path in (root / "build" / "wide-1.0.0" / "checkpoint").iterdir():
+        (root / "zoo" / "ssd_mobilenet_v2" / path.name).write_bytes(path.read_bytes())
 
     def from_weights(name: str, init: str, depth: str = "0.25") -> str:
-        text = manifest(name).replace("steps: 4", f"steps: 4\n  init: {init}")
-        return locked(run, tmp_path, name, text.replace("multiplier: 0.25", f"multiplier: {depth}"))
+        text = manifest(name, dataset=section).replace("steps: 4", f"steps: 4\n  init: {init}")
+        return locked(run, root, name, text.replace("multiplier: 0.25", f"multiplier: {depth}"))
 
     def start(*words: str) -> Any:
-        path = tmp_path / from_weights(*words)
-        trained = Partly("train", path, tmp_path / ".tinsmith/store", releases=tmp_path / "releases")
+        path = root / from_weights(*words)
+        trained = Partly("train", path, root / ".tinsmith/store", releases=root / "releases")
         return json.loads(trained.read("train", "coverage.json"))
 
     def refused(*words: str) -> str:
@@ -239,7 +240,7 @@ def test_warm_starts(tmp_path: Path) -> None:
     # One table with its totals, not a line a variable.
     assert "init-coverage" in said and "re-initialised" in said and "Conv .. " in said
     assert said.count("FeatureExtractor") == 0
-    index = tmp_path / "zoo" / "ssd_mobilenet_v2" / "model.ckpt.index"
+    index = root / "zoo" / "ssd_mobilenet_v2" / "model.ckpt.index"
     index.write_bytes(index.read_bytes()[:100])
     assert "init-checkpoint" in refused("broken", "{checkpoint: {name: zoo, path: ../zoo}}")
 
