@@ -48,6 +48,8 @@ class Sender:
     def __call__(self, kind: str, detail: Mapping[str, Any]) -> None:
         if self._unwanted():
             raise Interrupted("nobody waits for this step any more")
+        if kind == "usage":  # here only to have been asked: nobody shows it, and it comes of every worker
+            return
         now = self._clock()
         if kind == "progress":
             if now - self._progress < _PROGRESS_SECONDS:

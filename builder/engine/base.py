@@ -10,7 +10,10 @@ from typing import Any, Protocol
 from builder.plan.step import Step, Toolchain
 
 Emit = Callable[[str, Mapping[str, Any]], None]
-"""``emit(kind, detail)``: kinds are ``progress``, ``message``, ``log``, ``error`` and those a step sends."""
+"""``emit(kind, detail)``: kinds are ``progress``, ``message``, ``log``, ``error``, ``usage`` and those a step sends.
+
+It may raise Interrupted, from any call, where the step is to be ended; ``usage`` comes every few seconds.
+"""
 
 
 @dataclass(frozen=True)

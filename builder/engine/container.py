@@ -62,19 +62,19 @@ def detach(attached: Any) -> None:
 
 
 def frames(
-    client: docker.DockerClient, name: str, attached: Any, memory: Callable[[float], None]
+    client: docker.DockerClient, name: str, attached: Any, looked: Callable[[float | None], None]
 ) -> Iterator[tuple[Stream, bytes]]:
     """The output of the container, as it comes, until it has ended; ``engine-lost`` if the daemon goes away.
 
-    Each frame has a header of 8 bytes: the stream's number in the first, the length in the last four. ``memory`` is
-    told now and then how many MB it uses.
+    Each frame has a header of 8 bytes: the stream's number in the first, the length in the last four. ``looked`` is
+    told now and then how many MB it uses, or None where the daemon does not say; what it raises ends this.
     """
     connection: socket.socket = getattr(attached, "_sock", attached)
     looks, heard = _Looks(), time.monotonic()
     buffer = b""
     while True:
-        if looks.due() and (used := used_mb(client, name)) is not None:
-            memory(used)
+        if looks.due():
+            looked(used_mb(client, name))
         connection.settimeout(min(looks.pause, _QUIET_SECONDS))
         try:
             data = connection.recv(1 << 16)

@@ -33,7 +33,7 @@ from builder.engine.image import ensure_image
 from builder.engine.inside import HOME, NOBODY, OUTPUT, PATH, REQUEST, STEPS, input_folder
 from builder.engine.leftovers import OWNER_LABEL, RUN_LABEL, owner, sweep
 from builder.engine.request import ENTRY, environment, request, threads_of
-from builder.errors import NoEngine
+from builder.errors import Interrupted, NoEngine
 from builder.plan.step import Step, Toolchain
 from builder.resources import toolchain_folder
 
@@ -106,6 +106,12 @@ class DockerEngine:
         user = _user()
         said = StepOutput(emit)
         seen: list[float] = []
+
+        def looked(used_mb: float | None) -> None:
+            if used_mb is not None:
+                seen.append(used_mb)
+            said.usage(used_mb)
+
         output = workspace.output.resolve()
         # Beside the output: copies of inputs may be large, and the store sweeps what a killed build left there.
         with tempfile.TemporaryDirectory(prefix="tinsmith-step-", dir=output.parent) as folder:
@@ -113,8 +119,8 @@ class DockerEngine:
             give(output, user)
             try:
                 self._create(name, step, user, mounts)
-                code, memory_ran_out = self._follow(name, said, seen.append)
-            except (KeyboardInterrupt, SystemExit):
+                code, memory_ran_out = self._follow(name, said, looked)
+            except (KeyboardInterrupt, SystemExit, Interrupted):
                 said.stopping()
                 stop(self.client, name, _GRACE_SECONDS)
                 raise
@@ -159,14 +165,14 @@ class DockerEngine:
                 raise NoEngine(f"the Docker engine refuses step {step.name}: {error.explanation}") from error
             raise engine_lost(name, error) from error
 
-    def _follow(self, name: str, said: StepOutput, memory: Callable[[float], None]) -> tuple[int, bool]:
+    def _follow(self, name: str, said: StepOutput, looked: Callable[[float | None], None]) -> tuple[int, bool]:
         try:
             attached = attach(self.client, name)
         except ENGINE_ERRORS as error:
             raise engine_lost(name, error) from error
         try:
             self.client.api.start(name)
-            for stream, data in frames(self.client, name, attached, memory):
+            for stream, data in frames(self.client, name, attached, looked):
                 said.feed(stream, data)
         except ENGINE_ERRORS as error:
             raise engine_lost(name, error) from error

@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import re
 import signal
+import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
 from builder.engine.base import Emit
-from builder.errors import DatasetError, StepFailed, TinsmithError
+from builder.errors import DatasetError, Interrupted, StepFailed, TinsmithError
 
 RECORD_SEPARATOR = b"\x1e"
 TAIL_LINES = 30
 STOPPING = "stopping; what is finished is kept"
+USAGE_SECONDS = 5.0
+"""Between two ``usage`` events: so soon a silent step, too, learns that nobody waits for it any more."""
 _LONGEST_LINE = 1 << 20
 """Bytes kept of one line: a step that prints without end costs no more memory than this."""
 
-_OURS = ("plan", "cached", "preparing", "started", "finished", "failed", "lost", "workers")
+_OURS = ("plan", "cached", "preparing", "started", "usage", "finished", "failed", "lost", "workers")
 """Kinds of events that only a build itself sends: a step that sends them has printed a line."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -38,6 +41,7 @@ class StepOutput:
         self._partial: dict[Stream, bytes] = {"stdout": b"", "stderr": b""}
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.error: Mapping[str, Any] | None = None
+        self._usage_at = time.monotonic()
 
     def feed(self, stream: Stream, data: bytes) -> None:
         *lines, rest = (self._partial[stream] + data).split(b"\n")
@@ -52,9 +56,17 @@ class StepOutput:
                 self._line(stream, rest)
         self._partial = {"stdout": b"", "stderr": b""}
 
+    def usage(self, memory_mb: float | None) -> None:
+        """The step runs, and uses so much memory if that is known. Engines say so whenever they look; most is passed
+        over."""
+        if time.monotonic() - self._usage_at >= USAGE_SECONDS:
+            self._usage_at = time.monotonic()
+            self._emit("usage", {} if memory_mb is None else {"memory_mb": round(memory_mb, 1)})
+
     def stopping(self) -> None:
         """Tells that the step was asked to end, which may take it a while."""
-        with suppress(OSError):  # what reads our output may be gone already: the step is still to end in peace
+        # What reads our output may be gone, or nobody listen any more: the step is still to end in peace.
+        with suppress(OSError, Interrupted):
             self._emit("message", {"text": STOPPING})
 
     def _line(self, stream: Stream, line: bytes) -> None:

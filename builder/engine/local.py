@@ -147,6 +147,7 @@ def _follow(process: subprocess.Popen[bytes], streams: dict[Stream, IO[bytes]], 
             if time.monotonic() - watched >= pause:
                 memory = session_memory(process.pid)
                 most = max(most, memory.most)
+                said.usage(memory.now)
                 if memory.now > step.memory_mb:
                     _signal_group(process, signal.SIGKILL)
                     raise out_of_memory(step.name, step.memory_mb, said)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.engine import events
 from builder.errors import DatasetError, StepFailed
 from tests.engine.conftest import NONCE, Bench
 
@@ -116,9 +117,11 @@ def test_memory_is_limited(bench: Bench) -> None:
     assert caught.value.code == "out-of-memory"
 
 
-def test_the_most_memory_that_a_step_used_is_told(bench: Bench) -> None:
+def test_the_memory_that_a_step_uses_is_told_and_the_most_of_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "USAGE_SECONDS", 0.0)
     bench.run("holds", megabytes=120, seconds=1.5)
     assert 120 <= bench.facts["memory_mb"] < 200
+    assert any(120 <= detail["memory_mb"] < 200 for detail in bench.events.of("usage"))
 
     bench.run("holds", megabytes=0, seconds=1.5)
     assert 1 < bench.facts["memory_mb"] < 60

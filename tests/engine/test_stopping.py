@@ -7,17 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from builder.engine import events
 from builder.engine.docker import DockerEngine
 from builder.engine.events import STOPPING
 from builder.engine.isolation import strongest
 from builder.engine.leftovers import RUN_LABEL
+from builder.errors import Interrupted
 from builder.plan.step import Toolchain
-from tests.engine.conftest import Bench, lay_out
+from tests.engine.conftest import NONCE, Bench, lay_out
 from tests.fakes import Events
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +92,28 @@ def test_an_interrupted_build_leaves_nothing_but_its_checkpoints(bench: Bench, c
     assert not (build.root / "out" / "result.json").exists()
     if isinstance(bench.engine, DockerEngine):
         assert container_of(build) not in containers(bench.engine)
+
+
+class Unwanted(Events):
+    """Says from when the step waits on that it is to end; but the step says nothing any more."""
+
+    def __call__(self, kind: str, detail: Mapping[str, Any]) -> None:
+        if {"text": "waiting"} in self.of("message"):
+            raise Interrupted("nobody waits for this step any more")
+        super().__call__(kind, detail)
+
+
+def test_a_step_that_says_nothing_is_ended_when_nobody_waits_for_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "USAGE_SECONDS", 0.5)
+    bench.events = Unwanted()
+    begun = time.monotonic()
+    with pytest.raises(Interrupted):
+        bench.run("slow")
+    assert time.monotonic() - begun < 60  # of 300
+    assert comes_true(lambda: not processes(NONCE))
+    assert (bench.root / "out" / "checkpoints" / "saved").is_file()
 
 
 @pytest.mark.skipif(not strongest().processes, reason="no namespaces for the local engine here")

@@ -128,6 +128,12 @@ def test_events_say_of_which_step_and_worker_they_are_and_are_thinned_out() -> N
     assert sent[-1] == {"kind": "started", "detail": {"step": "train", "key": NONE, "name": "train", "worker": "w1"}}
 
 
+def test_what_a_step_uses_is_not_sent() -> None:
+    sent: list[Any] = []
+    sender(sent, [10.0])("usage", {"memory_mb": 12.5})
+    assert sent == []
+
+
 def test_events_of_a_step_can_be_sent_whatever_it_says() -> None:
     sent: list[Any] = []
     emit = sender(sent, [10.0])
@@ -141,9 +147,10 @@ def test_events_of_a_step_can_be_sent_whatever_it_says() -> None:
     assert len(sent) == 19
 
 
-def test_a_step_that_nobody_waits_for_is_ended() -> None:
+@pytest.mark.parametrize("kind", ["progress", "usage"])
+def test_a_step_that_nobody_waits_for_is_ended(kind: str) -> None:
     with pytest.raises(Interrupted):
-        sender([], [0.0], unwanted=True)("progress", {})
+        sender([], [0.0], unwanted=True)(kind, {})
 
 
 class _Remote:
