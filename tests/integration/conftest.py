@@ -154,10 +154,13 @@ def outputs(folder: Path, step: str, store: Path | None = None) -> dict[str, str
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which the tiny manifest has been built by the local engine."""
+    """A project in which the tiny manifest has been built by the local engine.
+
+    ``build.jsonl`` and ``build.stdout`` are its events and what it printed.
+    """
     folder = tmp_path_factory.mktemp("built")
-    done = project(folder)("build", "manifests/tiny.yaml", "--engine", "local")
-    (folder / "build.stderr").write_text(done.stderr)
+    done = project(folder)("build", "manifests/tiny.yaml", "--engine", "local", "--progress", "json")
+    (folder / "build.jsonl").write_text(done.stderr)
     (folder / "build.stdout").write_text(done.stdout)
     return folder
 

@@ -18,13 +18,7 @@ MANIFEST = "manifests/tiny.yaml"
 STEPS = ("ingest", "train", "export", "convert", "embed", "infer", "verify", "measure", "package")
 
 
-def test_every_step_is_seen_to_run_and_training_shows_its_progress(built: Path) -> None:
-    log = (built / "build.stderr").read_text()
-    for step in STEPS:
-        assert f"{step:8} started (local)" in log
-    assert "12/12" in log
-    assert "images/s" in log
-    assert "ETA" in log
+def test_a_build_ends_with_its_model_and_its_pictures(built: Path) -> None:
     table = (built / "build.stdout").read_text()
     assert "tiny@1.0.0" in table
     assert "detections.png" in table
@@ -96,7 +90,7 @@ def test_releases_are_listed_shown_pulled_and_run(built: Path, tmp_path: Path) -
 
 
 def test_the_curves_of_a_training_can_be_opened_during_and_after_it(built: Path) -> None:
-    assert "tensorboard --logdir" in (built / "build.stderr").read_text()
+    assert "tensorboard --logdir" in (built / "build.jsonl").read_text()
     training = built / "build" / "tiny-1.0.0" / "training"
     assert len((training / "metrics.jsonl").read_text().splitlines()) == 12
     (events,) = (training / "tensorboard").iterdir()
@@ -139,9 +133,11 @@ def test_docker_local_and_a_compiled_dockerfile_build_one_release(
 ) -> None:
     run = project(tmp_path)
     done = run("build", MANIFEST, "--engine", "docker")
-    assert "train    started (docker)" in done.stderr
-    for step in ("ingest", "train", "export", "convert", "embed", "infer", "verify"):
-        assert outputs(tmp_path, step) == outputs(built, step), step
+    for step in STEPS:
+        assert f"{step:8} started (docker)" in done.stderr
+        if step not in ("measure", "package"):  # which have figures of a machine
+            assert outputs(tmp_path, step) == outputs(built, step), step
+    assert all(word in done.stderr for word in ("12/12", "images/s", "ETA")), "training shows its progress"
     (here,) = json.loads(run("list", "--json").stdout)
     (local,) = json.loads(runner(built)("list", "--json").stdout)
     assert here["digest"] == local["digest"]
