@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,26 +36,6 @@ def before(step: int) -> int:
     return (step - 1) // EVERY * EVERY
 
 
-def test_stopped_at_random_steps_and_on_other_threads_it_ends_in_the_same_bits(training: TrainingStep) -> None:
-    """``built`` ran on as many threads as this machine has processors."""
-    other = 2 if threads() == 1 else 1
-    seed = random.SystemRandom().randrange(10**6)
-    stops = sorted(random.Random(seed).sample(range(EVERY + 1, STEPS + 1), 2))
-    where = f"seed {seed}: stopped at {stops}"
-    start = 0
-    for stop, by in zip(stops, (signal.SIGTERM, signal.SIGKILL), strict=True):
-        ended = training.run("out", stop=stop, by=by, threads=other)
-        assert ended.status == (130 if by == signal.SIGTERM else -signal.SIGKILL), where
-        assert (f"going on from step {start}" in ended.texts) == (start > 0), where
-        start = before(stop)
-    ended = training.run("out", threads=other)
-    assert ended.status == 0, where
-    assert f"going on from step {start}" in ended.texts, where
-    assert training.files("out") == training.uninterrupted, where
-    # One file of curves, however often it was stopped.
-    assert len(list((training.checkpoints("out")[0].parent / "events").iterdir())) == 1
-
-
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -67,19 +46,32 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_a_damaged_newest_checkpoint_is_noticed_and_the_one_before_gives_the_same_bits(training: TrainingStep) -> None:
-    """One training, stopped twice; each time its newest checkpoint is damaged in another way."""
-    cases: list[tuple[int, Callable[[Path], None]]] = [(8, truncate), (8, flip)]
-    training.run("out", stop=cases[0][0])
-    for (stop, damage), following in zip(cases, [*(stop for stop, _ in cases[1:]), 0], strict=True):
-        older, newest = training.checkpoints("out")
-        assert newest.name == f"step-{before(stop):08}.checkpoint"
-        damage(newest)
-        ended = training.run("out", stop=following)
-        assert any(newest.name in text and "damaged" in text for text in ended.texts), damage.__name__
-        assert f"going on from step {int(older.name[5:13])}" in ended.texts
-    assert ended.status == 0
-    assert training.files("out") == training.uninterrupted
+def test_stopped_on_other_threads_and_with_a_damaged_checkpoint_it_ends_in_the_same_bits(
+    training: TrainingStep,
+) -> None:
+    """At random steps, once in order and once by a kill. ``built`` ran on as many threads as there are processors."""
+    other = 2 if threads() == 1 else 1
+    seed = random.SystemRandom().randrange(10**6)
+    chance = random.Random(seed)
+    first, second = chance.randint(EVERY + 1, 2 * EVERY), chance.randint(2 * EVERY + 1, STEPS)
+    damage = chance.choice([truncate, flip])
+    where = f"seed {seed}: stopped at {first} and {second}, {damage.__name__}"
+
+    ended = training.run("out", stop=first, by=signal.SIGTERM, threads=other)
+    assert ended.status == 130, where
+    ended = training.run("out", stop=second, by=signal.SIGKILL, threads=other)
+    assert ended.status == -signal.SIGKILL, where
+    assert f"going on from step {before(first)}" in ended.texts, where
+    older, newest = training.checkpoints("out")
+    assert newest.name == f"step-{before(second):08}.checkpoint", where
+    damage(newest)
+    ended = training.run("out", threads=other)
+    assert ended.status == 0, where
+    assert any(newest.name in text and "damaged" in text for text in ended.texts), where
+    assert f"going on from step {int(older.name[5:13])}" in ended.texts, where
+    assert training.files("out") == training.uninterrupted, where
+    # One file of curves, however often it was stopped.
+    assert len(list((training.checkpoints("out")[0].parent / "events").iterdir())) == 1
 
 
 def test_with_the_store_alone_a_stopped_build_goes_on_elsewhere(
