@@ -25,9 +25,10 @@ def believed(step: str, output: Path, nonce: str) -> list[tuple[str, str]]:
         raise StepFailed(f"step {step} left a result that cannot be read: {error}", code="no-result") from error
     if document.get("nonce") != nonce:
         raise StepFailed(f"step {step} left the result of another run", code="no-result")
+    root = output.resolve()
     for name, _ in files:
-        path = output / name
+        path = root / name
         plain = str(PurePosixPath(name)) == name and ".." not in PurePosixPath(name).parts
-        if not plain or path.is_symlink() or output.resolve() not in path.resolve().parents:
+        if not plain or path.is_symlink() or root not in path.resolve().parents:
             raise StepFailed(f"step {step} named an output outside its folder: {name}")
     return files

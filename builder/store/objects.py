@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore as Opened
 
 _AT_ONCE = 16
+_FEW = 2
+"""Objects that are asked for sooner than a thread takes them over."""
 _NAME = "store.json"
 _TRIES = 8
 
@@ -174,7 +176,8 @@ class ObjectStore:
             found = self._bucket.head(_blob(item.digest))
             return found is not None and found.size == item.size
 
-        return all(self._pool.map(there, result.artifacts))
+        few = len(result.artifacts) <= _FEW
+        return all((map if few else self._pool.map)(there, result.artifacts))
 
     def record(self, result: StepResult) -> None:
         _ = self._writes_once
