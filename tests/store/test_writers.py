@@ -126,8 +126,8 @@ def test_many_threads_write_one_blob(place: Place, tmp_path: Path) -> None:
 
 
 def _write_until_killed(place: Place, source: Path) -> None:
-    store, number, test = place.open(), 0, os.getppid()
-    while os.getppid() == test:  # one that is interrupted kills nobody, and a disk is soon full
+    store, number, test = place.open(), 0, multiprocessing.parent_process()
+    while test is not None and test.is_alive():  # one that is interrupted kills nobody, and a disk is soon full
         data = os.urandom(6 << 20 if number % 3 == 2 else 1 << 16)
         source.write_bytes(data)
         digest = store.write(source)
